@@ -217,6 +217,7 @@ enum leat_option_type {
 	LEAT_OPTION_TEXTS,        /* struct leat_texts: a list of words                                    */
 	LEAT_OPTION_REFERENCE,    /* struct leat_reference *; names a table of the pipeline's `tables:`    */
 	LEAT_OPTION_RULES,        /* struct leat_rules: a list of maps word: text                          */
+	LEAT_OPTION_SIZE,         /* int64_t bytes; written 64KB, 256MB, 2GB                               */
 };
 
 struct leat_field_ref {
