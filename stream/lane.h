@@ -82,6 +82,7 @@ struct leat_node_run {
 	bool opened;
 	uint16_t *selection;                 /* rows for this call when several feed it */
 	const struct leat_batch *batch;      /* during process()                         */
+	struct leat_rekey_out *rekey;        /* the node is a rekey                      */
 	int64_t now_ms;                      /* event time for touch in on_timer()       */
 	size_t emitted;
 	uint64_t events, batches, ns;
@@ -133,7 +134,10 @@ struct leat_lane {
 	struct leat_writes *writes;
 	int64_t opened_us, blocked_us;
 	uint64_t restored;
-	bool discarded;
+	bool discarded, skipped, flow_open, restored_row;
+	int64_t row_positions[LEAT_SOURCES_MAX];   /* what the task row says */
+	int64_t flushed_offset;              /* changelog position that is on disk for sure */
+	uint64_t gap_events;
 
 	struct leat_arena *arena;
 	struct leat_intake intakes[LEAT_SOURCES_MAX];
@@ -200,5 +204,7 @@ size_t leat_lane_dirty_bytes(const struct leat_lane *lane);
 long leat_lane_prepare(struct leat_lane *lane, struct leat_position *positions, struct leat_fault *fault);
 /* The transaction has committed. Writes behind as the limit asks. A failure here is the lane's alone (LEAT_LANE_FAILED). */
 int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault);
+/* Everything committed goes to RocksDB now. Nothing may be dirty. */
+int leat_lane_write_behind(struct leat_lane *lane, struct leat_fault *fault);
 
 #endif
