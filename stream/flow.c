@@ -371,8 +371,10 @@ static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct l
 	size_t count = leat_flow_select(lane, node->node->stream, &node->node->from, node->selection, &rows);
 	for (size_t i = 0; i < node->node->outputs; i++)
 		node->view.out[i].count = 0;
-	if (count == 0 || !node->node->op)
+	if (count == 0)
 		return 0;
+	if (!node->node->op)
+		return leat_rekey_out_rows(lane, node, node->rekey, rows, count, fault);
 	int64_t start = leat_clock_mono_us(NULL);
 	LEAT_TRY(resolve_groups(lane, node, &rows, &count, fault));
 	struct leat_batch batch = batch_of(run, rows, count);

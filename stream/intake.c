@@ -158,16 +158,18 @@ static void clear_missing(struct leat_lane *lane, const struct leat_source *sour
 
 /* ---- watermark ---- */
 
-static int64_t source_watermark(const struct leat_intake *intake)
+int64_t leat_intake_watermark(const struct leat_intake *intake)
 {
 	if (intake->rekey)
 		return leat_rekey_in_watermark(intake->rekey);
 	return intake->max_time_ms == INT64_MIN ? INT64_MIN : intake->max_time_ms - intake->source->lateness_ms;
 }
 
-static bool is_idle(const struct leat_lane *lane, const struct leat_intake *intake, int64_t now_us)
+/* A re-keyed input is never idle by itself: its senders say so in their marks. */
+bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_us)
 {
-	return intake->end_since_us >= 0 && now_us - intake->end_since_us >= lane->pipeline->settings.idle_ms * 1000;
+	const struct leat_intake *intake = &lane->intakes[source];
+	return !intake->rekey && intake->end_since_us >= 0 && now_us - intake->end_since_us >= lane->pipeline->settings.idle_ms * 1000;
 }
 
 /* The smallest over the inputs that are not idle, if @intake saw @time_ms. */
@@ -176,10 +178,10 @@ static int64_t watermark_with(const struct leat_lane *lane, const struct leat_in
 	int64_t lowest = INT64_MAX;
 	for (size_t i = 0; i < lane->pipeline->source_count; i++) {
 		const struct leat_intake *other = &lane->intakes[i];
-		int64_t mark = source_watermark(other);
+		int64_t mark = leat_intake_watermark(other);
 		if (other == intake && !other->rekey)
 			mark = LEAT_MAX(mark, time_ms - other->source->lateness_ms);
-		else if (other != intake && is_idle(lane, other, now_us))
+		else if (other != intake && leat_intake_idle(lane, i, now_us))
 			continue;
 		lowest = LEAT_MIN(lowest, mark);
 	}
@@ -338,7 +340,7 @@ static int idle_watermark(struct leat_lane *lane, int64_t now_us, struct leat_fa
 	int64_t watermark = watermark_with(lane, NULL, 0, now_us), timer;
 	bool all_idle = true;
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
-		all_idle &= is_idle(lane, &lane->intakes[i], now_us) && !lane->intakes[i].rekey;
+		all_idle &= leat_intake_idle(lane, i, now_us);
 	if (all_idle || watermark == INT64_MAX || watermark <= lane->watermark_ms)
 		return 0;
 	lane->watermark_ms = watermark;

@@ -124,10 +124,11 @@ static int write_restored(struct leat_lane *lane, int64_t position, struct leat_
 	return leat_store_write(lane->store, lane->writes, fault);
 }
 
-/* Without transactions only what is followed by the task row was committed whole. */
+/* Without transactions only what is followed by the task row was committed whole; a compacted changelog has long runs without one. */
 static bool may_write(const struct leat_lane *lane)
 {
-	return lane->pipeline->settings.guarantee == LEAT_EXACTLY_ONCE || lane->restored_row;
+	size_t limit = lane->pipeline->settings.guarantee == LEAT_EXACTLY_ONCE ? 4u << 20 : 64u << 20;
+	return lane->restored_row || leat_writes_bytes(lane->writes) > limit;
 }
 
 /* 1: at the end, 0: more. */
@@ -140,15 +141,19 @@ static int restore_slice(struct leat_lane *lane, struct leat_fault *fault)
 		long count = lane->ops->reader_next(lane->reader, &records, SLICE_RECORDS, 10, &at_end, &position, fault);
 		if (count < 0)
 			return (int)count;
-		lane->restored_row = false;
-		for (long i = 0; i < count; i++)
+		for (long i = 0; i < count; i++) {
+			lane->restored_row = false;
 			LEAT_TRY(restore_record(lane, &records[i], fault));
-		if (may_write(lane))
-			LEAT_TRY(write_restored(lane, position, fault));
+			if (may_write(lane))
+				LEAT_TRY(write_restored(lane, records[i].offset + 1, fault));
+		}
 	}
-	if (at_end)
-		leat_writes_clear(lane->writes);
-	return at_end;
+	if (!at_end)
+		return 0;
+	if (lane->pipeline->settings.guarantee == LEAT_EXACTLY_ONCE)
+		LEAT_TRY(write_restored(lane, position, fault));
+	leat_writes_clear(lane->writes);
+	return 1;
 }
 
 /* ---- is what was restored what was committed? ---- */

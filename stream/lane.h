@@ -178,6 +178,9 @@ void leat_intake_close(struct leat_lane *lane, size_t source);
 /* Fills the batch of the stream that is next: its index in *stream, or -1 when nothing is ready. Timers due before the next event are fired here. */
 int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fault);
 void leat_intake_release(struct leat_lane *lane);
+/* Newest time less the lateness, or the smallest mark of a re-keyed input's senders. */
+int64_t leat_intake_watermark(const struct leat_intake *intake);
+bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_us);
 
 /* ---- flow.c ---- */
 int leat_flow_open(struct leat_lane *lane, struct leat_fault *fault);

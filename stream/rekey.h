@@ -27,6 +27,8 @@ int leat_rekey_out_open(struct leat_lane *lane, const struct leat_node *node, st
 void leat_rekey_out_close(struct leat_rekey_out *out);
 /* The selected rows as items of the outlet. */
 int leat_rekey_out_rows(struct leat_lane *lane, struct leat_node_run *run, struct leat_rekey_out *out, const uint16_t *rows, size_t count, struct leat_fault *fault);
+/* Is there something to tell? Then a commit is worth while even without events. */
+bool leat_rekey_out_due(const struct leat_lane *lane, const struct leat_rekey_out *out);
 /* Once per commit: tells every receiver how far this task's watermark has come, when it moved. */
 int leat_rekey_out_marks(struct leat_lane *lane, struct leat_rekey_out *out, struct leat_fault *fault);
 
