@@ -252,6 +252,8 @@ static void took(struct leat_lane *lane, struct leat_intake *intake, const struc
 	lane->arrivals++;
 	lane->touched = true;
 	lane->newest_ms = LEAT_MAX(lane->newest_ms, record->timestamp_ms);
+	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms > 0)
+		lane->samples[lane->sampled++] = record->timestamp_ms;
 }
 
 /* The earliest time at which a timer set by a row of this time could be due. */

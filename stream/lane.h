@@ -161,6 +161,8 @@ struct leat_lane {
 	size_t mark_count, mark_capacity;
 	uint64_t sequence;                   /* of the last commit                     */
 	uint64_t events, late;
+	int64_t samples[256];                /* record timestamps of some events of this transaction: for latency */
+	size_t sampled;
 	struct leat_reason_count reasons[64];
 };
 

@@ -211,7 +211,7 @@ static int send_row(struct leat_lane *lane, struct leat_node_run *node, struct l
 		return 0;
 	}
 	const struct leat_record *record = run->record[row];
-	struct head head = { .version = VERSION, .sender = (uint32_t)lane->task, .watermark_ms = mark_of(lane, out), .time_ms = run->time_ms[row], .id = run->id[row],
+	struct head head = { .version = VERSION, .sender = (uint32_t)lane->task, .watermark_ms = run->watermark_ms[row], .time_ms = run->time_ms[row], .id = run->id[row],
 			     .origin_offset = record ? record->offset : -1, .origin_source = run->source[row], .origin_partition = lane->task };
 	struct leat_outlet_item *item = leat_outlet_add(outlet);
 	if (!item)
