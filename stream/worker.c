@@ -349,11 +349,24 @@ long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, s
 
 /* ---- the thread ---- */
 
+static void count_nodes(struct leat_worker_stats *live, const struct leat_lane *lane)
+{
+	for (size_t i = 0; lane->nodes && i < lane->pipeline->node_count; i++) {
+		const struct leat_node_run *run = &lane->nodes[i];
+		live->nodes[i].events += run->events;
+		live->nodes[i].batches += run->batches;
+		live->nodes[i].ns += run->ns;
+		for (size_t k = 0; run->view.counters && k < LEAT_MIN(run->node->counters, (size_t)LEAT_COUNTERS_MAX); k++)
+			live->nodes[i].counters[k] += run->view.counters[k];
+	}
+}
+
 static void count_lanes(struct leat_worker *worker)
 {
 	struct leat_worker_stats *live = &worker->live;
 	live->running = live->opening = live->failed = live->outputs = live->dead_letters = live->rows_memory = 0;
 	live->lag_events = 0;
+	memset(live->nodes, 0, sizeof live->nodes);
 	int64_t newest = 0, wall = leat_clock_wall_ms(worker->engine->clock);
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		const struct leat_lane *lane = worker->lanes[task];
@@ -364,6 +377,7 @@ static void count_lanes(struct leat_worker *worker)
 		live->failed += lane->state == LEAT_LANE_FAILED;
 		live->lag_events += leat_lane_lag(lane);
 		newest = LEAT_MAX(newest, lane->newest_ms);
+		count_nodes(live, lane);
 		for (size_t i = 0; i < lane->outlet_count; i++)
 			live->outputs += lane->outlets[i].sent;
 		for (size_t i = 0; i < LEAT_COUNT_OF(lane->reasons); i++)

@@ -10,7 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { LEAT_LATENCY_BUCKETS = 400 };
+enum { LEAT_LATENCY_BUCKETS = 400, LEAT_COUNTERS_MAX = 16 };
+
+/* Of one operator, summed over the tasks that run here. */
+struct leat_node_stats { uint64_t events, batches, ns, counters[LEAT_COUNTERS_MAX]; };
 
 struct leat_worker_stats {
 	uint64_t events, outputs, dead_letters, late, commits, aborts, restored, early_commits;
@@ -18,6 +21,7 @@ struct leat_worker_stats {
 	uint64_t latency[LEAT_LATENCY_BUCKETS];     /* record timestamp → commit done (or sent, early), by leat_latency_bucket */
 	uint64_t running, opening, failed;          /* tasks */
 	size_t rows_memory;
+	struct leat_node_stats nodes[LEAT_NODES_MAX];
 };
 size_t leat_latency_bucket(int64_t ms);
 int64_t leat_latency_of_bucket(size_t bucket);

@@ -1,0 +1,467 @@
+/* The application: one process' share of a pipeline: transport, topics, instance folder, reference tables, workers. */
+#include "stream/application.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000 };
+
+/* ---- instance folder ---- */
+
+static int make_folders(char *path, struct leat_fault *fault)
+{
+	for (char *at = path + 1;; at++) {
+		char kept = *at;
+		if (kept != '/' && kept != 0)
+			continue;
+		*at = 0;
+		int failed = mkdir(path, 0700) < 0 && errno != EEXIST;
+		*at = kept;
+		if (failed)
+			return leat_fail(fault, LEAT_EIO, "cannot make the folder %s: %s", path, strerror(errno));
+		if (kept == 0)
+			return 0;
+	}
+}
+
+/* 0 locked, LEAT_EBUSY. */
+static int lock_instance(struct leat *leat, const char *name, struct leat_fault *fault)
+{
+	char path[1024];
+	snprintf(path, sizeof path, "%s/%s/%s", leat->state_dir, leat->pipeline->name, name);
+	LEAT_TRY(make_folders(path, fault));
+	size_t used = strlen(path);
+	snprintf(path + used, sizeof path - used, "/lock");
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return leat_fail(fault, LEAT_EIO, "cannot open %s: %s", path, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		close(fd);
+		return leat_fail(fault, LEAT_EBUSY, "instance '%s' of '%s' is already running (%s is locked)", name, leat->pipeline->name, path);
+	}
+	leat->lock_fd = fd;
+	leat->instance = leat_strdup(name);
+	return leat->instance ? 0 : leat_fail(fault, LEAT_ENOMEM, "out of memory");
+}
+
+static bool good_instance(const char *name)
+{
+	size_t length = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	return length > 0 && length < 100 && !name[length] && name[0] != '.';
+}
+
+static int take_instance(struct leat *leat, const char *wanted, struct leat_fault *fault)
+{
+	char host[64] = "leat", name[96];
+	if (wanted && !good_instance(wanted))
+		return leat_fail(fault, LEAT_ECONFIG, "--instance '%s': must be letters, digits, '.', '_' or '-'", wanted);
+	if (wanted)
+		return lock_instance(leat, wanted, fault);
+	gethostname(host, sizeof host - 1);
+	for (int number = 1; number <= INSTANCES_MAX; number++) {
+		snprintf(name, sizeof name, "%s-%d", host, number);
+		int rc = lock_instance(leat, name, fault);
+		if (rc != LEAT_EBUSY)
+			return rc;
+	}
+	return leat_fail(fault, LEAT_EBUSY, "%d instances of '%s' run on this host already", INSTANCES_MAX, leat->pipeline->name);
+}
+
+static int choose_state_dir(struct leat *leat, const char *wanted, struct leat_fault *fault)
+{
+	const char *from = wanted ? wanted : getenv("LEAT_STATE"), *home = getenv("HOME");
+	leat->state_dir = from ? leat_strdup(from) : leat_printf("%s/.local/state/leat", home && *home ? home : "/var/lib/leat");
+	return leat->state_dir ? 0 : leat_fail(fault, LEAT_ENOMEM, "out of memory");
+}
+
+/* ---- topics ---- */
+
+static const struct leat_pair_text changelog_config[] = {
+	{ "delete.retention.ms", "259200000" }, { "min.cleanable.dirty.ratio", "0.5" }, { "max.compaction.lag.ms", "86400000" }, { "segment.ms", "43200000" }, { NULL, NULL },
+};
+
+static int create_topic(struct leat *leat, const char *name, int32_t partitions, bool compacted, int64_t retention_ms, bool internal, struct leat_fault *fault)
+{
+	struct leat_topic_spec spec = { .name = name, .partitions = partitions, .compacted = compacted, .retention_ms = retention_ms, .internal = internal,
+					.config = internal && compacted ? changelog_config : NULL };
+	return leat->transport->ops->create(leat->transport, &spec, fault);
+}
+
+/* Creates @name if it is absent, with as many partitions as there are tasks; one that is there stays as it is. */
+static int ensure_topic(struct leat *leat, const char *name, bool compacted, struct leat_fault *fault)
+{
+	int32_t partitions;
+	int rc = leat->transport->ops->partitions(leat->transport, name, &partitions, fault);
+	if (rc != LEAT_ENOTFOUND)
+		return rc;
+	LEAT_TRY(create_topic(leat, name, leat->engine.tasks, compacted, 0, false, fault));
+	leat_log(LEAT_INFO, "topic %s made with %d partitions", name, (int)leat->engine.tasks);
+	return 0;
+}
+
+static int count_tasks(struct leat *leat, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = leat->pipeline;
+	const char *first = NULL;
+	leat->engine.tasks = 0;
+	for (size_t i = 0; i < pipeline->source_count; i++) {
+		int32_t partitions;
+		if (pipeline->sources[i].rekey >= 0)
+			continue;
+		int rc = leat->transport->ops->partitions(leat->transport, pipeline->sources[i].topic, &partitions, fault);
+		if (rc == LEAT_ENOTFOUND)
+			continue;
+		LEAT_TRY(rc);
+		if (leat->engine.tasks && partitions != leat->engine.tasks)
+			return leat_fail(fault, LEAT_ECONFIG, "the inputs %s and %s have %d and %d partitions: all inputs of a pipeline need as many, keyed alike. Make a topic with %d partitions and copy it there, or re-key it in a pipeline of its own",
+					 first, pipeline->sources[i].topic, (int)leat->engine.tasks, (int)partitions, (int)leat->engine.tasks);
+		leat->engine.tasks = partitions;
+		first = pipeline->sources[i].topic;
+	}
+	if (leat->engine.tasks == 0)
+		leat->engine.tasks = (int32_t)pipeline->settings.tasks;
+	if (leat->engine.tasks > 1024)
+		return leat_fail(fault, LEAT_ELIMIT, "more than 1,024 partitions");
+	return 0;
+}
+
+static int make_topics(struct leat *leat, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = leat->pipeline;
+	char changelog[256];
+	LEAT_TRY(count_tasks(leat, fault));
+	for (size_t i = 0; i < pipeline->source_count; i++) {
+		if (pipeline->sources[i].rekey >= 0)
+			LEAT_TRY(create_topic(leat, pipeline->sources[i].topic, leat->engine.tasks, false, -1, true, fault));
+		else
+			LEAT_TRY(ensure_topic(leat, pipeline->sources[i].topic, false, fault));
+	}
+	for (size_t i = 0; i < pipeline->table_count; i++)
+		if (pipeline->tables[i].topic)
+			LEAT_TRY(ensure_topic(leat, pipeline->tables[i].topic, true, fault));
+	for (size_t i = 0; i < pipeline->sink_count; i++)
+		LEAT_TRY(ensure_topic(leat, pipeline->sinks[i].topic, false, fault));
+	int rc = create_topic(leat, pipeline->dead_letter_topic, leat->engine.tasks, false, 0, true, fault);
+	LEAT_TRY(rc);
+	if (leat->transport->ops->keeps_rows)
+		return 0;
+	snprintf(changelog, sizeof changelog, "%s.changelog", pipeline->name);
+	return create_topic(leat, changelog, leat->engine.tasks, true, 0, true, fault);
+}
+
+/* The broker may be down or still starting: try again with back-off until told to stop. */
+static int make_topics_patiently(struct leat *leat, struct leat_fault *fault)
+{
+	for (int64_t wait_ms = 100;; wait_ms = LEAT_MIN(wait_ms * 2, (int64_t)5000)) {
+		int rc = make_topics(leat, fault);
+		if ((rc != LEAT_ERETRY && rc != LEAT_EBROKER) || fault->fatal)
+			return rc;
+		leat_log(LEAT_WARNING, "%s; trying again in %lld ms", fault->text, (long long)wait_ms);
+		for (int64_t waited = 0; waited < wait_ms; waited += 20) {
+			if (leat->interrupted && leat->interrupted(leat->interrupted_self))
+				return leat_fail(fault, LEAT_ESTOPPED, "asked to stop");
+			struct timespec nap = { 0, 20000000 };
+			nanosleep(&nap, NULL);
+		}
+	}
+}
+
+/* ---- opening ---- */
+
+static int open_transport(struct leat *leat, const struct leat_config *config, struct leat_fault *fault)
+{
+	struct leat_transport_config transport = { .application = leat->pipeline->name, .instance = leat->instance, .state_dir = leat->state_dir,
+						   .brokers = config->brokers ? config->brokers : leat->pipeline->brokers, .directory = config->embedded,
+						   .settings = (const struct leat_pair_text *)(const void *)leat->pipeline->kafka, .storage = leat->engine.storage };
+	if (config->embedded)
+		return leat_embedded_open(&leat->transport, &transport, fault);
+	return leat_kafka_open(&leat->transport, &transport, fault);
+}
+
+static int open_registry(struct leat *leat, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = leat->pipeline;
+	struct leat_registry_config config = { .url = pipeline->registry_url, .folder = pipeline->registry_url ? NULL : pipeline->settings.schemas,
+					       .auth_file = pipeline->registry_auth_file, .ca_file = pipeline->registry_ca_file };
+	return leat_registry_open(&leat->registry, &config, fault);
+}
+
+static void set_up_engine(struct leat *leat, const struct leat_config *config)
+{
+	const struct leat_settings *settings = &leat->pipeline->settings;
+	struct leat_engine *engine = &leat->engine;
+	engine->pipeline = leat->pipeline;
+	engine->transport = leat->transport;
+	engine->registry = leat->registry;
+	engine->rows_memory = (size_t)settings->memory / 2 / (size_t)engine->tasks;
+	engine->behind_max = (size_t)settings->behind_max / (size_t)engine->tasks;
+	engine->accept_state_loss = config->accept_state_loss;
+}
+
+int leat_open_interruptible(struct leat **out, const struct leat_config *config, bool (*interrupted)(void *self), void *self, struct leat_fault *fault)
+{
+	struct leat *leat = leat_calloc(1, sizeof *leat);
+	int rc = LEAT_ENOMEM;
+	*out = NULL;
+	if (!leat)
+		return leat_fail(fault, rc, "out of memory");
+	leat->lock_fd = -1;
+	leat->interrupted = interrupted;
+	leat->interrupted_self = self;
+	leat->until_end = config->until_end;
+	pthread_rwlock_init(&leat->tables_lock, NULL);
+	if ((rc = leat_pipeline_load(&leat->pipeline, config->pipeline, config->overrides, fault)) < 0)
+		goto out;
+	if (!config->embedded && !config->brokers && !leat->pipeline->brokers) {
+		rc = leat_fail(fault, LEAT_ECONFIG, "neither --brokers HOST:PORT nor --embedded FOLDER is given, and %s has no kafka: { brokers: ... }", config->pipeline);
+		goto out;
+	}
+	if ((rc = open_registry(leat, fault)) < 0)
+		goto out;
+	if (!config->embedded && ((rc = choose_state_dir(leat, config->state_dir, fault)) < 0 || (rc = take_instance(leat, config->instance, fault)) < 0))
+		goto out;
+	if ((rc = leat_storage_open(&leat->engine.storage, (size_t)leat->pipeline->settings.memory / 4, fault)) < 0)
+		goto out;
+	if ((rc = open_transport(leat, config, fault)) < 0 || (rc = make_topics_patiently(leat, fault)) < 0)
+		goto out;
+	set_up_engine(leat, config);
+	for (size_t i = 0; rc >= 0 && i < leat->pipeline->table_count; i++)
+		rc = leat_reference_load(leat->pipeline->tables[i].reference, leat->transport, leat->registry, fault);
+	if (rc < 0)
+		goto out;
+	*out = leat;
+	leat = NULL;
+	rc = 0;
+out:
+	leat_close(leat);
+	return rc;
+}
+
+int leat_open(struct leat **out, const struct leat_config *config, struct leat_fault *fault)
+{
+	return leat_open_interruptible(out, config, NULL, NULL, fault);
+}
+
+/* ---- running ---- */
+
+static void *worker_thread(void *self)
+{
+	leat_worker_run(self);
+	return NULL;
+}
+
+int leat_start(struct leat *leat, struct leat_fault *fault)
+{
+	size_t count = (size_t)LEAT_MIN(leat->pipeline->settings.workers, (int64_t)leat->engine.tasks);
+	leat->workers = leat_calloc(count, sizeof *leat->workers);
+	if (!leat->workers)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		struct leat_worker *worker = &leat->workers[i];
+		worker->engine = &leat->engine;
+		worker->number = (int)i;
+		worker->tables = &leat->tables_lock;
+		worker->until_end = leat->until_end;
+		pthread_mutex_init(&worker->stats_lock, NULL);
+		leat->worker_count++;
+		if (pthread_create(&worker->thread, NULL, worker_thread, worker) != 0)
+			return leat_fail(fault, LEAT_ENOMEM, "a thread could not be started");
+		worker->started = true;
+	}
+	return 0;
+}
+
+void leat_stop(struct leat *leat)
+{
+	for (size_t i = 0; i < leat->worker_count; i++)
+		leat_worker_stop(&leat->workers[i]);
+}
+
+/* Reference tables follow their topics while no batch runs. */
+static int follow_tables(struct leat *leat, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < leat->pipeline->table_count; i++) {
+		struct leat_reference *reference = leat->pipeline->tables[i].reference;
+		if (!leat->pipeline->tables[i].topic)
+			continue;
+		pthread_rwlock_wrlock(&leat->tables_lock);
+		int rc = leat_reference_poll(reference, fault);
+		pthread_rwlock_unlock(&leat->tables_lock);
+		if (rc < 0 && rc != LEAT_ERETRY && rc != LEAT_EBROKER)
+			return rc;
+	}
+	return 0;
+}
+
+static int ended(struct leat *leat, struct leat_fault *fault)
+{
+	bool all = true;
+	for (size_t i = 0; i < leat->worker_count; i++) {
+		struct leat_worker *worker = &leat->workers[i];
+		if (!atomic_load(&worker->ended)) {
+			all = false;
+			continue;
+		}
+		if (worker->result < 0) {
+			*fault = worker->fault;
+			leat_stop(leat);
+			return worker->result;
+		}
+	}
+	return all;
+}
+
+int leat_wait(struct leat *leat, int64_t timeout_ms, struct leat_fault *fault)
+{
+	int64_t until = leat_clock_mono_us(NULL) + timeout_ms * 1000;
+	for (;;) {
+		int rc = ended(leat, fault);
+		if (rc != 0)
+			return rc;
+		int64_t now = leat_clock_mono_us(NULL);
+		if (now - leat->tables_us > TABLES_EVERY_US) {
+			leat->tables_us = now;
+			LEAT_TRY(follow_tables(leat, fault));
+		}
+		if (now >= until)
+			return 0;
+		struct timespec nap = { 0, 1000 * LEAT_MIN(until - now, (int64_t)20000) };
+		nanosleep(&nap, NULL);
+	}
+}
+
+void leat_close(struct leat *leat)
+{
+	if (!leat)
+		return;
+	leat_stop(leat);
+	for (size_t i = 0; i < leat->worker_count; i++) {
+		if (leat->workers[i].started)
+			pthread_join(leat->workers[i].thread, NULL);
+		pthread_mutex_destroy(&leat->workers[i].stats_lock);
+	}
+	leat_free(leat->workers);
+	leat_pipeline_free(leat->pipeline);
+	if (leat->transport)
+		leat->transport->ops->close(leat->transport);
+	leat_storage_close(leat->engine.storage);
+	leat_registry_close(leat->registry);
+	if (leat->lock_fd >= 0)
+		close(leat->lock_fd);
+	pthread_rwlock_destroy(&leat->tables_lock);
+	leat_free(leat->instance);
+	leat_free(leat->state_dir);
+	leat_free(leat);
+}
+
+/* ---- looking ---- */
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long size, resident = 0;
+	FILE *in = fopen("/proc/self/statm", "re");
+	if (!in)
+		return 0;
+	if (fscanf(in, "%llu %llu", &size, &resident) != 2)
+		resident = 0;
+	fclose(in);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static int64_t percentile(const uint64_t *buckets, double share)
+{
+	uint64_t total = 0, seen = 0;
+	for (size_t i = 0; i < LEAT_LATENCY_BUCKETS; i++)
+		total += buckets[i];
+	for (size_t i = 0; i < LEAT_LATENCY_BUCKETS; i++) {
+		seen += buckets[i];
+		if (total && (double)seen >= share * (double)total)
+			return leat_latency_of_bucket(i);
+	}
+	return 0;
+}
+
+void leat_look(struct leat *leat, struct leat_look *look)
+{
+	uint64_t window[LEAT_LATENCY_BUCKETS] = { 0 }, sum[LEAT_LATENCY_BUCKETS] = { 0 };
+	*look = (struct leat_look){ .tasks = (uint64_t)leat->engine.tasks, .at_end = leat->worker_count > 0, .memory = resident_bytes() };
+	for (size_t i = 0; i < leat->worker_count; i++) {
+		struct leat_worker_stats stats;
+		leat_worker_look(&leat->workers[i], &stats);
+		look->events += stats.events;
+		look->outputs += stats.outputs;
+		look->bad += stats.dead_letters;
+		look->commits += stats.commits;
+		look->aborts += stats.aborts;
+		look->tasks_running += stats.running;
+		look->tasks_opening += stats.opening;
+		look->tasks_failed += stats.failed;
+		look->lag_events += stats.lag_events;
+		look->lag_ms = LEAT_MAX(look->lag_ms, stats.lag_ms);
+		look->at_end &= atomic_load(&leat->workers[i].at_end);
+		for (size_t bucket = 0; bucket < LEAT_LATENCY_BUCKETS; bucket++)
+			sum[bucket] += stats.latency[bucket];
+	}
+	for (size_t bucket = 0; bucket < LEAT_LATENCY_BUCKETS; bucket++) {
+		window[bucket] = sum[bucket] - leat->latency_before[bucket];
+		leat->latency_before[bucket] = sum[bucket];
+	}
+	look->p50_ms = percentile(window, .5);
+	look->p99_ms = percentile(window, .99);
+}
+
+static void sum_nodes(struct leat *leat, struct leat_node_stats sum[LEAT_NODES_MAX])
+{
+	memset(sum, 0, LEAT_NODES_MAX * sizeof *sum);
+	for (size_t i = 0; i < leat->worker_count; i++) {
+		struct leat_worker_stats stats;
+		leat_worker_look(&leat->workers[i], &stats);
+		for (size_t n = 0; n < leat->pipeline->node_count; n++) {
+			sum[n].events += stats.nodes[n].events;
+			sum[n].batches += stats.nodes[n].batches;
+			sum[n].ns += stats.nodes[n].ns;
+			for (size_t k = 0; k < LEAT_COUNTERS_MAX; k++)
+				sum[n].counters[k] += stats.nodes[n].counters[k];
+		}
+	}
+}
+
+int64_t leat_counter(struct leat *leat, const char *id, const char *counter)
+{
+	struct leat_node_stats sum[LEAT_NODES_MAX];
+	sum_nodes(leat, sum);
+	for (size_t n = 0; n < leat->pipeline->node_count; n++) {
+		const struct leat_node *node = &leat->pipeline->nodes[n];
+		for (size_t k = 0; strcmp(node->id, id) == 0 && k < LEAT_MIN(node->counters, (size_t)LEAT_COUNTERS_MAX); k++)
+			if (strcmp(node->op->counters[k], counter) == 0)
+				return (int64_t)sum[n].counters[k];
+	}
+	return -1;
+}
+
+void leat_profile(struct leat *leat, FILE *out)
+{
+	struct leat_node_stats sum[LEAT_NODES_MAX];
+	uint64_t total = 0;
+	sum_nodes(leat, sum);
+	for (size_t n = 0; n < leat->pipeline->node_count; n++)
+		total += sum[n].ns;
+	fprintf(out, "%-20s %-12s %14s %12s %10s %7s\n", "operator", "kind", "events", "batches", "ns/event", "share");
+	for (size_t n = 0; n < leat->pipeline->node_count; n++)
+		fprintf(out, "%-20s %-12s %14llu %12llu %10.0f %6.1f%%\n", leat->pipeline->nodes[n].id, leat->pipeline->nodes[n].use, (unsigned long long)sum[n].events,
+			(unsigned long long)sum[n].batches, sum[n].events ? (double)sum[n].ns / (double)sum[n].events : 0, total ? 100.0 * (double)sum[n].ns / (double)total : 0);
+}
+
+const char *leat_name(const struct leat *leat)
+{
+	return leat->pipeline->name;
+}
+
+const char *leat_instance(const struct leat *leat)
+{
+	return leat->instance ? leat->instance : "embedded";
+}

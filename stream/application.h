@@ -1,0 +1,29 @@
+/* The application object behind leat.h, for the command line's use of what a program does not need. */
+#ifndef LEAT_APPLICATION_H
+#define LEAT_APPLICATION_H
+
+#include "stream/leat.h"
+#include "stream/reference.h"
+#include "stream/worker.h"
+
+struct leat {
+	struct leat_pipeline *pipeline;
+	struct leat_engine engine;
+	struct leat_transport *transport;
+	struct leat_registry *registry;
+	struct leat_worker *workers;
+	size_t worker_count;
+	pthread_rwlock_t tables_lock;
+	int64_t tables_us;
+	char *state_dir, *instance;
+	int lock_fd;
+	bool until_end;
+	bool (*interrupted)(void *self);
+	void *interrupted_self;
+	uint64_t latency_before[LEAT_LATENCY_BUCKETS];
+};
+
+/* As leat_open, but gives up with LEAT_ESTOPPED when @interrupted says so while it waits for the broker. */
+int leat_open_interruptible(struct leat **out, const struct leat_config *config, bool (*interrupted)(void *self), void *self, struct leat_fault *fault);
+
+#endif
