@@ -441,7 +441,7 @@ static void limits_are_kept(void **state)
 		{ "", "abs(", 65, "1", "column 261: nested deeper than 64" },
 		{ "", "true ? 1 : ", 65, "1", "column 711: nested deeper than 64" },
 		{ "1", "+1", 300, "", "column 512: longer than 512 values and operations" },
-		{ "quantity in [1", ",1", 600, "]", "column 1035: longer than 512 values and operations" },
+		{ "quantity in [1", ",1", 600, "]", "column 1036: longer than 512 values and operations" },
 		{ "1", " ", 4096, "", "column 4097: longer than 4096 bytes" },
 	};
 	for (size_t i = 0; i < LEAT_COUNT_OF(list); i++) {
