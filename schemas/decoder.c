@@ -10,13 +10,17 @@ struct place {
 	struct leat_arena *arena;
 };
 
-/* ---- the seldom steps ---- */
-
-static void store_null(struct leat_column *column, size_t row, size_t size)
+static inline void store_null(struct leat_column *column, size_t row, size_t size)
 {
-	memset((uint8_t *)column->data + row * size, 0, size);
+	uint8_t *value = (uint8_t *)column->data + row * size;
+	if (LEAT_LIKELY(size == 8))     /* numbers; a size known here is one store instead of a call */
+		memset(value, 0, 8);
+	else
+		memset(value, 0, size);
 	column->null[row] = 1;
 }
+
+/* ---- the seldom steps ---- */
 
 static int64_t floor_thousandth(int64_t micros)
 {
@@ -126,6 +130,7 @@ static enum leat_bad store_list(const struct leat_op *op, struct place *place)
 static enum leat_bad step_seldom(const struct leat_op *op, struct place *place)
 {
 	uint8_t boolean;
+	size_t index;
 
 	switch (op->code) {
 	case LEAT_OP_FLOAT_DOUBLE:
@@ -141,6 +146,8 @@ static enum leat_bad step_seldom(const struct leat_op *op, struct place *place)
 		return LEAT_BAD_NONE;
 	case LEAT_OP_SKIP_BOOL:
 		return leat_cursor_bool(&place->cursor, &boolean);
+	case LEAT_OP_SKIP_ENUM:
+		return leat_cursor_index(&place->cursor, op->number, LEAT_BAD_AVRO_ENUM, &index);
 	case LEAT_OP_SKIP_TREE:
 		return leat_cursor_skip(&place->cursor, op->type, &place->budget, op->extra);
 	case LEAT_OP_INCOMPATIBLE:
@@ -168,10 +175,13 @@ static inline enum leat_bad read_enum(struct leat_cursor *cursor, const struct l
 		if (LEAT_UNLIKELY(bad_ != LEAT_BAD_NONE))                              \
 			return bad_;                                                   \
 	} while (0)
-#define STORE(member, read, variable)                                                  \
-	READ(read(&cursor, &(variable)));                                              \
-	columns[op->slot].member[row] = (variable);                                    \
+#define STORE(member, value, call)                                                     \
+	READ(call);                                                                    \
+	columns[op->slot].member[row] = (value);                                       \
 	columns[op->slot].null[row] = 0;                                               \
+	break
+#define SKIP(call)                                                                     \
+	READ(call);                                                                    \
 	break
 
 enum leat_bad leat_decoder_run(const struct leat_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
@@ -193,24 +203,21 @@ enum leat_bad leat_decoder_run(const struct leat_decoder *decoder, struct leat_b
 		case LEAT_OP_END:
 			return cursor.at == cursor.end ? LEAT_BAD_NONE : LEAT_BAD_AVRO_TRAILING;
 		case LEAT_OP_BOOL:
-			STORE(bools, leat_cursor_bool, boolean);
+			STORE(bools, boolean, leat_cursor_bool(&cursor, &boolean));
 		case LEAT_OP_INT:
-			STORE(ints, leat_cursor_int, integer);
+			STORE(ints, integer, leat_cursor_int(&cursor, &integer));
 		case LEAT_OP_LONG:
-			STORE(ints, leat_cursor_long, integer);
+			STORE(ints, integer, leat_cursor_long(&cursor, &integer));
 		case LEAT_OP_FLOAT:
-			STORE(floats, leat_cursor_float, real);
+			STORE(floats, real, leat_cursor_float(&cursor, &real));
 		case LEAT_OP_DOUBLE:
-			STORE(doubles, leat_cursor_double, wide);
+			STORE(doubles, wide, leat_cursor_double(&cursor, &wide));
 		case LEAT_OP_TEXT:
-			STORE(bytes, leat_cursor_text, bytes);
+			STORE(bytes, bytes, leat_cursor_text(&cursor, &bytes));
 		case LEAT_OP_BYTES:
-			STORE(bytes, leat_cursor_bytes, bytes);
+			STORE(bytes, bytes, leat_cursor_bytes(&cursor, &bytes));
 		case LEAT_OP_ENUM:
-			READ(read_enum(&cursor, op->table, &integer));
-			columns[op->slot].ints[row] = integer;
-			columns[op->slot].null[row] = 0;
-			break;
+			STORE(ints, integer, read_enum(&cursor, op->table, &integer));
 		case LEAT_OP_NULLABLE:
 			READ(leat_cursor_index(&cursor, 2, LEAT_BAD_AVRO_UNION, &index));
 			if (index == op->extra) {
@@ -226,20 +233,13 @@ enum leat_bad leat_decoder_run(const struct leat_decoder *decoder, struct leat_b
 			op = decoder->ops + op->number - 1;
 			break;
 		case LEAT_OP_SKIP_INT:
-			READ(leat_cursor_int(&cursor, &integer));
-			break;
+			SKIP(leat_cursor_int(&cursor, &integer));
 		case LEAT_OP_SKIP_LONG:
-			READ(leat_cursor_long(&cursor, &integer));
-			break;
+			SKIP(leat_cursor_long(&cursor, &integer));
 		case LEAT_OP_SKIP_FIXED:
-			READ(leat_cursor_fixed(&cursor, op->number));
-			break;
+			SKIP(leat_cursor_fixed(&cursor, op->number));
 		case LEAT_OP_SKIP_BYTES:
-			READ(leat_cursor_bytes(&cursor, &bytes));
-			break;
-		case LEAT_OP_SKIP_ENUM:
-			READ(leat_cursor_index(&cursor, op->number, LEAT_BAD_AVRO_ENUM, &index));
-			break;
+			SKIP(leat_cursor_bytes(&cursor, &bytes));
 		case LEAT_OP_SKIP_NULLABLE:
 			READ(leat_cursor_index(&cursor, 2, LEAT_BAD_AVRO_UNION, &index));
 			op += index == op->extra;

@@ -29,22 +29,17 @@ static inline int sink_room(struct sink *sink, size_t more)
 	return rc;
 }
 
-static inline void copy_8(uint8_t *to, const uint8_t *from)
-{
-	memcpy(to, from, 8);
-}
-
-/* Ids and names are short: two words that overlap, or a few in a row, are done before a call of memcpy has begun. */
+/* Ids and names are short: a few words, the last of which may overlap, are done before a call of memcpy has begun. */
 static inline uint8_t *put_raw(uint8_t *at, const uint8_t *data, size_t length)
 {
-	if (length < 8 || length > 64) {
+	if (length < 16 || length > 64) {
 		if (length)
 			memcpy(at, data, length);
 		return at + length;
 	}
-	for (size_t i = 0; i + 8 <= length; i += 8)
-		copy_8(at + i, data + i);
-	copy_8(at + length - 8, data + length - 8);
+	for (size_t i = 0; i + 16 <= length; i += 16)
+		memcpy(at + i, data + i, 16);
+	memcpy(at + length - 16, data + length - 16, 16);
 	return at + length;
 }
 

@@ -24,7 +24,6 @@ enum leat_op_code {
 	LEAT_OP_SKIP_LONG,
 	LEAT_OP_SKIP_FIXED,    /* @number bytes                                                            */
 	LEAT_OP_SKIP_BYTES,
-	LEAT_OP_SKIP_ENUM,     /* @number symbols                                                          */
 	LEAT_OP_SKIP_NULLABLE, /* null in branch @extra: leave out the next step                           */
 	/* The rest is seldom: kept out of the main loop so that it stays small. */
 	LEAT_OP_INT_FLOAT,
@@ -38,6 +37,7 @@ enum leat_op_code {
 	LEAT_OP_SET,           /* value: a default                                                         */
 	LEAT_OP_SET_NULL,
 	LEAT_OP_SKIP_BOOL,
+	LEAT_OP_SKIP_ENUM,     /* @number symbols                                                          */
 	LEAT_OP_SKIP_TREE,     /* type, at depth @extra                                                    */
 	LEAT_OP_INCOMPATIBLE   /* a branch that does not resolve                                           */
 };

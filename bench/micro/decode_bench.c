@@ -7,7 +7,7 @@
 #include <math.h>
 #include <time.h>
 
-enum { EVENTS = 4096, ROUNDS = 200, TRIES = 5 };
+enum { EVENTS = 4096, ROUNDS = 20, TRIES = 50 };
 
 static const char event_json[] =
 	"{\"type\":\"record\",\"name\":\"Event\",\"namespace\":\"shop\",\"fields\":["
