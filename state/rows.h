@@ -14,14 +14,13 @@
 #ifndef LEAT_ROWS_H
 #define LEAT_ROWS_H
 
+#include "base/row.h"
 #include "state/store.h"
 
 #define LEAT_ROW_TABLES 32           /* tables in one row set at most               */
 #define LEAT_ROW_KEY_MAX 1024        /* bytes of a key                               */
 #define LEAT_ROW_VALUE_MAX (1 << 20) /* bytes of a row's value: LEAT_ELIMIT beyond  */
 
-/* The first bytes of every row are operator.h's struct leat_row { uint32_t present, dirty; }. */
-struct leat_row;
 
 struct leat_rows_table {
 	uint32_t tag;                  /* hash of "<operator id>.<table>": names the section on disk   */
