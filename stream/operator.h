@@ -14,6 +14,7 @@
 
 #include "base/column.h"
 #include "base/error.h"
+#include "base/row.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,11 +68,6 @@ struct leat_table {
 	const char *help;
 };
 
-/* The head of an entry's row. Operators do not touch it; it is here so that leat_entry() can be inlined. */
-struct leat_row {
-	uint32_t present;       /* bit per table of the row: the entry exists    */
-	uint32_t dirty;         /* bit per table: changed since the last commit  */
-};
 struct leat_table_view {
 	struct leat_row **row;  /* [LEAT_BATCH_MAX], filled by the engine for the rows of this call */
 	uint32_t offset;        /* of the entry from the row's start                                  */
