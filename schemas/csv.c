@@ -187,8 +187,9 @@ static bool parse_real(const struct leat_csv_decoder *decoder, const struct cell
 
 static bool parse_bool(const struct cell *cell, bool *out)
 {
-	*out = strcmp(cell->text, "true") == 0 || strcmp(cell->text, "1") == 0;
-	return *out || strcmp(cell->text, "false") == 0 || strcmp(cell->text, "0") == 0;
+	struct leat_bytes text = leat_bytes(cell->text, cell->length);
+	*out = leat_bytes_equal(text, leat_text("true")) || leat_bytes_equal(text, leat_text("1"));
+	return *out || leat_bytes_equal(text, leat_text("false")) || leat_bytes_equal(text, leat_text("0"));
 }
 
 static bool store_text(const struct leat_csv_decoder *decoder, const struct leat_leaf *leaf, struct leat_column *column, size_t row, const struct cell *cell)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <locale.h>
 #include <stdlib.h>
 
 static enum leat_bad run(struct text_scene *scene, const char *body, size_t length, size_t row)
@@ -221,21 +220,6 @@ static void depth_elements_and_size_are_bounded(void **state)
 	text_close(&scene);
 }
 
-static void a_point_is_a_point_in_every_locale(void **state)
-{
-	struct text_scene scene;
-	(void)state;
-	text_open(&scene, FIELD("\"double\""));
-	bool set = setlocale(LC_NUMERIC, "de_DE.UTF-8") != NULL;
-	enum leat_bad bad = run(&scene, "{\"v\":1.5}", 9, 0);
-	setlocale(LC_NUMERIC, "C");
-	assert_int_equal(bad, LEAT_BAD_NONE);
-	assert_true(scene.columns[0].doubles[0] > 1.4);
-	text_close(&scene);
-	if (!set)
-		skip();         /* the machine has no locale with a decimal comma */
-}
-
 /* As malloc does it. */
 static void *take_memory(size_t size)
 {
@@ -293,7 +277,6 @@ int main(void)
 		cmocka_unit_test(an_unknown_symbol_is_the_enums_default),
 		cmocka_unit_test(what_is_not_one_json_object_is_refused),
 		cmocka_unit_test(depth_elements_and_size_are_bounded),
-		cmocka_unit_test(a_point_is_a_point_in_every_locale),
 		cmocka_unit_test(every_allocation_may_fail),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
