@@ -62,6 +62,11 @@ const struct leat_field *leat_schema_field(const struct leat_schema *schema, siz
 long leat_schema_find(const struct leat_schema *schema, const char *name);   /* index or -1 */
 /* The field's timestamp unit: 1 = ms (also plain long), 1000 = µs (logicalType timestamp-micros); values in columns are always ms. */
 int leat_schema_time_divisor(const struct leat_schema *schema, size_t index);
+/*
+ * Has field @index a default? Then *value is it as it would lie in a column (leat_type_size bytes; borrowed from the schema) and *null says whether it is null.
+ * The field's own default: one of a nested record as a whole is not in it.
+ */
+bool leat_schema_default(const struct leat_schema *schema, size_t index, const void **value, bool *null);
 
 /*
  * ---- decoders: a body to one row of columns ----
@@ -74,9 +79,10 @@ int leat_decoder_compile(struct leat_decoder **out, const char *writer_json, siz
 			 const int *slots, struct leat_fault *fault);
 void leat_decoder_free(struct leat_decoder *decoder);
 /*
- * Decodes the Avro binary @body (after the wire header) into row @row. Strings and bytes are views into @body; lists take
- * from @arena. On a reason other than LEAT_BAD_NONE the row's columns hold no promise. Never reads outside @body, never takes
- * more than 4 × its length from @arena. All bytes must be consumed.
+ * Decodes the Avro binary @body (after the wire header) into row @row of @columns, whose types are those of the reader's fields.
+ * Strings and bytes are views into @body, or into @decoder where a default stands in for a missing field; lists take from @arena,
+ * 16 bytes per string and 4 per number, so never more than 16 × the body's length. On a reason other than LEAT_BAD_NONE the row's
+ * columns hold no promise. Never reads outside @body. All bytes must be consumed.
  */
 enum leat_bad leat_decoder_run(const struct leat_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
 			       struct leat_arena *arena);
