@@ -35,6 +35,7 @@ struct leat_batch {
 	const uint64_t *id;                    /* hash of the declared event id, else of the origin: seeds and ids derive from it */
 	const struct leat_bytes *key;          /* the Kafka message key; data NULL = none       */
 	const uint16_t *source;                /* index of the pipeline's source it came from   */
+	const int64_t *watermark_ms;           /* the watermark when the row arrived, itself counted: older rows are late */
 };
 
 /* ---- state ---- */
@@ -75,6 +76,8 @@ struct leat_table_view {
 	struct leat_row **row;  /* [LEAT_BATCH_MAX], filled by the engine for the rows of this call */
 	uint32_t offset;        /* of the entry from the row's start                                  */
 	uint32_t bit;
+	uint32_t quick;         /* = bit, or 0 when every write has to be noted with its time         */
+	bool expires;           /* the table has a ttl                                                */
 	void *rows;             /* engine's                                                           */
 };
 struct leat_out {
@@ -91,18 +94,23 @@ struct leat_task {
 	void *engine;
 };
 
-void leat_row_touch(struct leat_task *task, int table, struct leat_row *row);   /* slow half of leat_entry_write */
+void leat_row_touch(struct leat_task *task, int table, size_t row);                /* slow half of leat_entry_write */
+void leat_row_expire(const struct leat_task *task, int table, size_t row);         /* resets an entry whose ttl has passed at the row's time */
 
 /* The entry of @table for the key of @row, for reading. Never NULL (a new key's entry is as @init left it). Valid until process() returns. */
 static inline const void *leat_entry(const struct leat_task *task, int table, size_t row)
 {
 	const struct leat_table_view *view = &task->tables[table];
+	if (view->expires)
+		leat_row_expire(task, table, row);
 	return (const char *)view->row[row] + view->offset;
 }
 /* Had the key an entry before this event (written at least once)? */
 static inline bool leat_entry_known(const struct leat_task *task, int table, size_t row)
 {
 	const struct leat_table_view *view = &task->tables[table];
+	if (view->expires)
+		leat_row_expire(task, table, row);
 	return (view->row[row]->present & view->bit) != 0;
 }
 /* The same entry for writing: part of the next commit. Not for LEAT_SHARED. */
@@ -110,8 +118,8 @@ static inline void *leat_entry_write(struct leat_task *task, int table, size_t r
 {
 	struct leat_table_view *view = &task->tables[table];
 	struct leat_row *head = view->row[row];
-	if ((head->dirty & head->present & view->bit) == 0)
-		leat_row_touch(task, table, head);
+	if ((head->dirty & head->present & view->quick) == 0)
+		leat_row_touch(task, table, row);
 	return (char *)head + view->offset;
 }
 /* Deletes the entry of @table for the key of @row; a tombstone when it was the row's last. */
@@ -168,7 +176,7 @@ static inline void leat_count(struct leat_task *task, int counter, uint64_t by)
 
 /* ---- time ---- */
 
-/* The task's watermark (ms): no event older than this is expected. INT64_MIN before the first event. */
+/* The task's watermark (ms) in on_timer(): no event older than this is expected. In process() use in->watermark_ms[row], which does not hang on the batch size. */
 int64_t leat_watermark(const struct leat_task *task);
 /*
  * on_timer() will be called for the entry of @row in LEAT_KEYED @table when the watermark reaches @at_ms, before the event
@@ -217,6 +225,7 @@ enum leat_option_type {
 	LEAT_OPTION_TEXTS,        /* struct leat_texts: a list of words                                    */
 	LEAT_OPTION_REFERENCE,    /* struct leat_reference *; names a table of the pipeline's `tables:`    */
 	LEAT_OPTION_RULES,        /* struct leat_rules: a list of maps word: text                          */
+	LEAT_OPTION_SIZE,         /* int64_t bytes; written 64KB, 256MB, 2GB                               */
 };
 
 struct leat_field_ref {

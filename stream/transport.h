@@ -113,6 +113,8 @@ struct leat_transport_ops {
 	 * @timeout_ms: LEAT_ERETRY while another owner's transaction is pending (*owner gets its transactional id when known).
 	 */
 	int (*session_committed)(struct leat_session *session, const char *topic, int32_t partition, int64_t *offset, char *metadata, size_t size, int64_t timeout_ms, struct leat_fault *fault);
+	/* The transactional id that last committed @partition of @topic, from its metadata even while that is not stable: its length, 0 unknown. */
+	int (*session_owner)(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size);
 	/* Ends an open transaction that a dead owner left, by its transactional id (E12). */
 	int (*session_fence)(struct leat_session *session, const char *transactional_id, struct leat_fault *fault);
 	/* Starts reading at @offset (-1: the first there is). */
@@ -141,6 +143,8 @@ struct leat_transport_ops {
 	int64_t (*session_changelog_end)(struct leat_session *session, int32_t task);
 	/* Opens task @task's store. */
 	int (*store_open)(struct leat_transport *transport, struct leat_storage *storage, int32_t task, const char *owner, struct leat_store **out, struct leat_fault *fault);
+	/* Deletes task @task's store, which must be closed. */
+	int (*store_discard)(struct leat_transport *transport, int32_t task, struct leat_fault *fault);
 	/* Is the newest record of every open feed processed? For lag: records between what was taken and the end, -1 unknown. */
 	int64_t (*feed_lag)(struct leat_feed *feed);
 	/* @graceful: hand tasks over (revoked callbacks run). Never hangs: gives up after 5 s. */

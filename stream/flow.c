@@ -1,0 +1,545 @@
+/* Flow: a batch of rows through the operators in topological order; selections, state rows, timers, and the memory that all of it uses. */
+#include "stream/lane.h"
+#include "stream/rekey.h"
+
+enum { REJECTIONS_MAX = 65536 };
+
+/* ---- memory of the streams ---- */
+
+static int open_stream(struct leat_stream_run *run, const struct leat_stream *stream)
+{
+	const struct leat_field *fields[LEAT_SLOTS_MAX];
+	run->stream = stream;
+	for (size_t i = 0; i < stream->layout.count; i++)
+		fields[i] = &stream->layout.fields[i];
+	LEAT_TRY(leat_columns_make(&run->columns, fields, stream->layout.count));
+	run->time_ms = leat_calloc(LEAT_BATCH_MAX, sizeof *run->time_ms);
+	run->watermark_ms = leat_calloc(LEAT_BATCH_MAX, sizeof *run->watermark_ms);
+	run->id = leat_calloc(LEAT_BATCH_MAX, sizeof *run->id);
+	run->key = leat_calloc(LEAT_BATCH_MAX, sizeof *run->key);
+	run->source = leat_calloc(LEAT_BATCH_MAX, sizeof *run->source);
+	run->arrival = leat_calloc(LEAT_BATCH_MAX, sizeof *run->arrival);
+	run->record = leat_calloc(LEAT_BATCH_MAX, sizeof *run->record);
+	run->key_hash = leat_calloc(LEAT_BATCH_MAX, sizeof *run->key_hash);
+	run->rejected = leat_calloc(LEAT_BATCH_MAX, sizeof *run->rejected);
+	return run->time_ms && run->watermark_ms && run->id && run->key && run->source && run->arrival && run->record && run->key_hash && run->rejected ? 0 : LEAT_ENOMEM;
+}
+
+static void close_stream(struct leat_stream_run *run)
+{
+	if (run->columns)
+		leat_columns_free(run->columns, run->stream->layout.count);
+	leat_free(run->time_ms);
+	leat_free(run->watermark_ms);
+	leat_free(run->id);
+	leat_free(run->key);
+	leat_free(run->source);
+	leat_free(run->arrival);
+	leat_free(run->record);
+	leat_free(run->key_hash);
+	leat_free(run->rejected);
+}
+
+/* ---- row sets ---- */
+
+static int open_group(struct leat_lane *lane, size_t index, struct leat_fault *fault)
+{
+	const struct leat_group *group = &lane->pipeline->groups[index];
+	struct leat_group_run *run = &lane->groups[index];
+	struct leat_rows_table tables[LEAT_TABLES_MAX];
+	run->group = group;
+	for (size_t i = 0; i < group->count; i++) {
+		const struct leat_node *node = &lane->pipeline->nodes[group->member[i].node];
+		const struct leat_node_table *planned = &node->table[group->member[i].table];
+		const struct leat_table *table = &node->op->tables[group->member[i].table];
+		tables[i] = (struct leat_rows_table){ .tag = planned->tag, .version = table->version, .entry_size = planned->entry_size, .ttl_ms = planned->ttl_ms,
+						      .durable = group->kind == LEAT_KEYED, .self = lane->nodes[group->member[i].node].self, .init = table->init, .upgrade = table->upgrade };
+	}
+	bool keyed = group->kind == LEAT_KEYED;
+	struct leat_rows_config config = { .tag = group->tag, .tables = tables, .count = group->count, .store = keyed ? lane->store : NULL,
+					   .memory = keyed ? lane->engine->rows_memory / LEAT_MAX(lane->pipeline->group_count, (size_t)1) : 0, .write_behind = !lane->ops->keeps_rows };
+	LEAT_TRY(leat_rows_open(&run->rows, &config, fault));
+	for (size_t i = 0; i < lane->pipeline->stream_count; i++) {
+		if (group->slot_of_stream[i] == -2)
+			continue;
+		run->row[i] = leat_calloc(LEAT_BATCH_MAX, sizeof *run->row[i]);
+		run->resolved[i] = leat_calloc(LEAT_BATCH_MAX, 1);
+		if (!run->row[i] || !run->resolved[i])
+			return LEAT_ENOMEM;
+	}
+	return 0;
+}
+
+static void close_group(struct leat_group_run *run)
+{
+	leat_rows_close(run->rows);
+	for (size_t i = 0; i < LEAT_STREAMS_MAX; i++) {
+		leat_free(run->row[i]);
+		leat_free(run->resolved[i]);
+	}
+}
+
+/* ---- nodes ---- */
+
+static int open_node(struct leat_lane *lane, size_t index)
+{
+	const struct leat_node *node = &lane->pipeline->nodes[index];
+	struct leat_node_run *run = &lane->nodes[index];
+	struct leat_task *view = &run->view;
+	run->lane = lane;
+	run->node = node;
+	view->engine = run;
+	run->selection = leat_calloc(2 * LEAT_BATCH_MAX, sizeof *run->selection);
+	if (!node->op)
+		return run->selection ? 0 : LEAT_ENOMEM;
+	run->self = leat_calloc(1, LEAT_MAX(node->op->self_size, (size_t)1));
+	view->out = leat_calloc(node->outputs + 1, sizeof *view->out);
+	view->tables = leat_calloc(node->tables + 1, sizeof *view->tables);
+	view->added = leat_calloc(node->columns + 1, sizeof *view->added);
+	view->counters = leat_calloc(node->counters + 1, sizeof *view->counters);
+	if (!run->self || !run->selection || !view->out || !view->tables || !view->added || !view->counters)
+		return LEAT_ENOMEM;
+	memcpy(run->self, node->self, node->op->self_size);
+	for (size_t i = 0; i < node->outputs; i++)
+		if (!(view->out[i].row = leat_calloc(LEAT_BATCH_MAX, sizeof *view->out[i].row)))
+			return LEAT_ENOMEM;
+	for (size_t i = 0; i < node->columns; i++)
+		view->added[i] = &lane->streams[node->stream].columns[node->added[i]];
+	return 0;
+}
+
+static void connect_tables(struct leat_lane *lane, struct leat_node_run *run)
+{
+	for (size_t i = 0; i < run->node->tables; i++) {
+		const struct leat_node_table *table = &run->node->table[i];
+		struct leat_group_run *group = &lane->groups[table->group];
+		run->view.tables[i] = (struct leat_table_view){ .row = group->row[run->node->stream], .offset = leat_rows_offset(group->rows, table->index),
+								.bit = 1u << table->index, .quick = table->ttl_ms ? 0 : 1u << table->index,
+								.expires = table->ttl_ms > 0, .rows = group->rows };
+	}
+}
+
+static void close_node(struct leat_node_run *run)
+{
+	const struct leat_node *node = run->node;
+	if (!node)
+		return;
+	if (run->opened && node->op->close)
+		node->op->close(&run->view, run->self);
+	for (size_t i = 0; run->view.out && i < node->outputs; i++)
+		leat_free(run->view.out[i].row);
+	leat_free(run->view.out);
+	leat_free(run->view.tables);
+	leat_free(run->view.added);
+	leat_free(run->view.counters);
+	leat_free(run->self);
+	leat_free(run->selection);
+}
+
+static int open_operators(struct leat_lane *lane, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < lane->pipeline->node_count; i++) {
+		struct leat_node_run *run = &lane->nodes[i];
+		connect_tables(lane, run);
+		if (!run->node->op)
+			continue;
+		run->opened = true;
+		int rc = run->node->op->open ? run->node->op->open(&run->view, run->self) : 0;
+		if (rc < 0)
+			return leat_fail(fault, rc, "operator '%s' could not be opened: %s", run->node->id, leat_error_text(rc));
+	}
+	return 0;
+}
+
+int leat_flow_open(struct leat_lane *lane, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = lane->pipeline;
+	int rc = LEAT_ENOMEM;
+	lane->streams = leat_calloc(pipeline->stream_count, sizeof *lane->streams);
+	lane->nodes = leat_calloc(LEAT_MAX(pipeline->node_count, (size_t)1), sizeof *lane->nodes);
+	lane->rejections = leat_calloc(LEAT_BATCH_MAX, sizeof *lane->rejections);
+	if (!lane->streams || !lane->nodes || !lane->rejections || leat_arena_open(&lane->arena, 256 << 10) < 0)
+		goto out;
+	for (size_t i = 0; i < pipeline->stream_count; i++)
+		if ((rc = open_stream(&lane->streams[i], &pipeline->streams[i])) < 0)
+			goto out;
+	for (size_t i = 0; i < pipeline->node_count; i++)
+		if ((rc = open_node(lane, i)) < 0)
+			goto out;
+	for (size_t i = 0; i < pipeline->group_count; i++)
+		if ((rc = open_group(lane, i, fault)) < 0)
+			goto out;
+	rc = open_operators(lane, fault);
+out:
+	return rc == LEAT_ENOMEM ? leat_fail(fault, rc, "out of memory") : rc;
+}
+
+void leat_flow_close(struct leat_lane *lane)
+{
+	for (size_t i = 0; lane->nodes && i < lane->pipeline->node_count; i++)
+		close_node(&lane->nodes[i]);
+	for (size_t i = 0; i < lane->pipeline->group_count; i++)
+		close_group(&lane->groups[i]);
+	for (size_t i = 0; lane->streams && i < lane->pipeline->stream_count; i++)
+		close_stream(&lane->streams[i]);
+	leat_free(lane->streams);
+	leat_free(lane->nodes);
+	leat_free(lane->rejections);
+	leat_arena_close(lane->arena);
+}
+
+/* ---- selections ---- */
+
+static size_t rows_of_source(const struct leat_stream_run *run, const struct leat_froms *froms, uint16_t *out)
+{
+	uint64_t wanted = 0;
+	size_t count = 0;
+	for (size_t i = 0; i < froms->count; i++)
+		if (froms->items[i].source >= 0)
+			wanted |= 1ull << froms->items[i].source;
+	for (size_t row = 0; wanted && row < run->rows; row++)
+		if (!run->rejected[row] && (wanted >> run->source[row] & 1))
+			out[count++] = (uint16_t)row;
+	return count;
+}
+
+/* Merges ascending @b into ascending @a; a row that comes both ways is taken once. */
+static size_t merge_rows(uint16_t *a, size_t a_count, const uint16_t *b, size_t b_count)
+{
+	uint16_t merged[LEAT_BATCH_MAX];
+	size_t i = 0, j = 0, count = 0;
+	while (i < a_count || j < b_count) {
+		bool from_a = j == b_count || (i < a_count && a[i] <= b[j]);
+		uint16_t row = from_a ? a[i] : b[j];
+		if (i < a_count && a[i] == row)
+			i++;
+		if (j < b_count && b[j] == row)
+			j++;
+		merged[count++] = row;
+	}
+	memcpy(a, merged, count * sizeof *a);
+	return count;
+}
+
+size_t leat_flow_select(struct leat_lane *lane, int stream, const struct leat_froms *froms, uint16_t *scratch, const uint16_t **rows)
+{
+	const struct leat_stream_run *run = &lane->streams[stream];
+	*rows = scratch;
+	if (froms->count == 1 && froms->items[0].source < 0) {
+		const struct leat_from *from = &froms->items[0];
+		const struct leat_node *node = &lane->pipeline->nodes[from->node];
+		if (node->emits[from->output] < 0) {
+			*rows = lane->nodes[from->node].view.out[from->output].row;
+			return lane->nodes[from->node].view.out[from->output].count;
+		}
+	}
+	size_t count = rows_of_source(run, froms, scratch);
+	for (size_t i = 0; i < froms->count; i++) {
+		const struct leat_from *from = &froms->items[i];
+		if (from->source >= 0)
+			continue;
+		if (lane->pipeline->nodes[from->node].emits[from->output] >= 0) {
+			for (count = 0; count < run->rows; count++)
+				scratch[count] = (uint16_t)count;
+			return count;
+		}
+		const struct leat_out *out = &lane->nodes[from->node].view.out[from->output];
+		count = merge_rows(scratch, count, out->row, out->count);
+	}
+	return count;
+}
+
+/* ---- state rows for the selected rows ---- */
+
+static struct leat_bytes key_of(const struct leat_stream_run *run, int slot, size_t row)
+{
+	if (slot < 0)
+		return run->key[row];
+	const struct leat_column *column = &run->columns[slot];
+	if (column->null[row])
+		return leat_bytes(NULL, 0);
+	return column->type == LEAT_INT ? leat_bytes(&column->ints[row], sizeof(int64_t)) : column->bytes[row];
+}
+
+static void hash_keys(struct leat_stream_run *run)
+{
+	for (; run->hashed < run->rows; run->hashed++)
+		run->key_hash[run->hashed] = leat_murmur2(run->key[run->hashed].data, run->key[run->hashed].length);
+}
+
+/* Rows whose key is null cannot reach a table: they are rejected and leave the selection. */
+static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, const struct leat_group_run *group, uint16_t *rows, size_t count)
+{
+	struct leat_stream_run *run = &lane->streams[node->node->stream];
+	int slot = group->group->slot_of_stream[node->node->stream];
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct leat_bytes key = key_of(run, slot, rows[i]);
+		if (key.data && key.length <= LEAT_ROW_KEY_MAX) {
+			rows[kept++] = rows[i];
+			continue;
+		}
+		run->rejected[rows[i]] = 1;
+		leat_flow_reject(lane, run->arrival[rows[i]], (uint32_t)(node - lane->nodes) + 1, node->node->id, key.data ? "too_large" : "null_key", run->record[rows[i]], NULL);
+	}
+	return kept;
+}
+
+static bool any_keyless(const struct leat_stream_run *run, int slot, const uint16_t *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct leat_bytes key = key_of(run, slot, rows[i]);
+		if (!key.data || key.length > LEAT_ROW_KEY_MAX)
+			return true;
+	}
+	return false;
+}
+
+static int resolve_rows(struct leat_lane *lane, int stream, struct leat_group_run *group, const uint16_t *rows, size_t count)
+{
+	struct leat_stream_run *run = &lane->streams[stream];
+	struct leat_bytes keys[LEAT_BATCH_MAX];
+	uint32_t hashes[LEAT_BATCH_MAX];
+	int64_t times[LEAT_BATCH_MAX];   /* expiry is judged row by row, when the operator looks: leat_row_expire */
+	struct leat_row *found[LEAT_BATCH_MAX];
+	uint16_t missing[LEAT_BATCH_MAX];
+	size_t wanted = 0;
+	int slot = group->group->slot_of_stream[stream];
+	for (size_t i = 0; i < count; i++) {
+		uint16_t row = rows[i];
+		if (group->resolved[stream][row])
+			continue;
+		missing[wanted] = row;
+		keys[wanted] = key_of(run, slot, row);
+		hashes[wanted] = run->key_hash[row];
+		times[wanted++] = INT64_MIN;
+	}
+	if (wanted == 0)
+		return 0;
+	LEAT_TRY(leat_rows_find(group->rows, keys, hashes, times, wanted, found));
+	for (size_t i = 0; i < wanted; i++) {
+		group->row[stream][missing[i]] = found[i];
+		group->resolved[stream][missing[i]] = 1;
+	}
+	return 0;
+}
+
+static int resolve_groups(struct leat_lane *lane, struct leat_node_run *node, const uint16_t **rows, size_t *count, struct leat_fault *fault)
+{
+	struct leat_stream_run *run = &lane->streams[node->node->stream];
+	uint32_t done = 0;
+	hash_keys(run);
+	for (size_t i = 0; i < node->node->tables; i++) {
+		int index = node->node->table[i].group;
+		struct leat_group_run *group = &lane->groups[index];
+		if (done >> index & 1)
+			continue;
+		done |= 1u << index;
+		if (any_keyless(run, group->group->slot_of_stream[node->node->stream], *rows, *count)) {
+			if (*rows != node->selection)
+				memcpy(node->selection, *rows, *count * sizeof **rows);
+			*rows = node->selection;
+			*count = drop_keyless(lane, node, group, node->selection, *count);
+		}
+		int rc = resolve_rows(lane, node->node->stream, group, *rows, *count);
+		if (rc < 0)
+			return leat_fail(fault, rc, "operator '%s': reading its state failed: %s", node->node->id, leat_error_text(rc));
+	}
+	return 0;
+}
+
+/* ---- running ---- */
+
+static struct leat_batch batch_of(const struct leat_stream_run *run, const uint16_t *rows, size_t count)
+{
+	return (struct leat_batch){ .row = rows, .count = count, .columns = run->columns, .time_ms = run->time_ms, .id = run->id, .key = run->key,
+				    .source = run->source, .watermark_ms = run->watermark_ms };
+}
+
+static int flush_emitted(struct leat_lane *lane, const struct leat_node *node, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < node->outputs; i++)
+		if (node->emits[i] >= 0 && lane->streams[node->emits[i]].rows > 0)
+			LEAT_TRY(leat_flow_stream(lane, node->emits[i], fault));
+	return 0;
+}
+
+static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct leat_fault *fault)
+{
+	struct leat_stream_run *run = &lane->streams[node->node->stream];
+	const uint16_t *rows;
+	size_t count = leat_flow_select(lane, node->node->stream, &node->node->from, node->selection, &rows);
+	for (size_t i = 0; i < node->node->outputs; i++)
+		node->view.out[i].count = 0;
+	if (count == 0)
+		return 0;
+	if (!node->node->op)
+		return leat_rekey_out_rows(lane, node, node->rekey, rows, count, fault);
+	int64_t start = leat_clock_mono_us(NULL);
+	LEAT_TRY(resolve_groups(lane, node, &rows, &count, fault));
+	struct leat_batch batch = batch_of(run, rows, count);
+	node->batch = &batch;
+	node->emitted = 0;
+	int rc = node->node->op->process(&node->view, node->self, &batch);
+	node->batch = NULL;
+	if (rc < 0)
+		return leat_fail(fault, rc, "operator '%s' failed: %s", node->node->id, leat_error_text(rc));
+	node->events += count;
+	node->batches++;
+	node->ns += (uint64_t)(leat_clock_mono_us(NULL) - start) * 1000;
+	return flush_emitted(lane, node->node, fault);
+}
+
+/* Added columns of a stream where branches meet: a row that came past their operator must read null. */
+static void clear_added(struct leat_stream_run *run)
+{
+	for (size_t slot = run->stream->base; run->stream->joins && slot < run->stream->layout.count; slot++) {
+		struct leat_column *column = &run->columns[slot];
+		memset(column->null, 1, run->rows);
+		memset(column->data, 0, run->rows * leat_type_size(column->type) * column->width);
+	}
+}
+
+static void forget_rows(struct leat_lane *lane, int stream)
+{
+	struct leat_stream_run *run = &lane->streams[stream];
+	for (size_t i = 0; i < lane->pipeline->group_count; i++)
+		if (lane->groups[i].resolved[stream])
+			memset(lane->groups[i].resolved[stream], 0, run->rows);
+	run->rows = 0;
+	run->hashed = 0;
+}
+
+int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *fault)
+{
+	struct leat_stream_run *run = &lane->streams[stream];
+	clear_added(run);
+	for (size_t i = 0; i < lane->pipeline->node_count; i++)
+		if (lane->pipeline->nodes[i].stream == stream)
+			LEAT_TRY(run_node(lane, &lane->nodes[i], fault));
+	LEAT_TRY(leat_outlet_collect(lane, stream, fault));
+	forget_rows(lane, stream);
+	return 0;
+}
+
+/* ---- timers ---- */
+
+static int fire(struct leat_lane *lane, struct leat_group_run *group, struct leat_row *row, size_t index, int64_t at_ms, struct leat_fault *fault)
+{
+	int member = group->group->member[index].node, table = group->group->member[index].table;
+	struct leat_node_run *node = &lane->nodes[member];
+	struct leat_bytes key = leat_rows_key(group->rows, row);
+	uint64_t id = leat_mix(leat_hash(key.data, key.length) ^ leat_mix((uint64_t)at_ms ^ (uint64_t)node->node->table[table].tag << 32));
+	struct leat_timer_event event = { .table = table, .at_ms = at_ms, .key = key, .entry = (char *)row + leat_rows_offset(group->rows, index), .id = id, .row = row };
+	node->now_ms = at_ms;
+	node->emitted = 0;
+	leat_rows_touch(group->rows, row, index, at_ms);
+	int rc = node->node->op->on_timer(&node->view, node->self, &event);
+	if (rc < 0)
+		return leat_fail(fault, rc, "operator '%s' failed in a timer: %s", node->node->id, leat_error_text(rc));
+	return flush_emitted(lane, node->node, fault);
+}
+
+/* The row set with the earliest timer, and when. */
+static int earliest(struct leat_lane *lane, int64_t watermark_ms, size_t *group)
+{
+	int64_t best = INT64_MAX;
+	*group = SIZE_MAX;
+	for (size_t i = 0; i < lane->pipeline->group_count; i++) {
+		int64_t at;
+		if (lane->pipeline->groups[i].kind != LEAT_KEYED)
+			continue;
+		LEAT_TRY(leat_rows_timer_next(lane->groups[i].rows, &at));
+		if (at < best && at <= watermark_ms) {
+			best = at;
+			*group = i;
+		}
+	}
+	return 0;
+}
+
+int leat_flow_timers(struct leat_lane *lane, int64_t watermark_ms, struct leat_fault *fault)
+{
+	lane->watermark_ms = watermark_ms;
+	for (;;) {
+		size_t group, index;
+		struct leat_row *row;
+		int64_t at_ms;
+		LEAT_TRY(earliest(lane, watermark_ms, &group));
+		if (group == SIZE_MAX)
+			break;
+		int rc = leat_rows_timer_pop(lane->groups[group].rows, watermark_ms, &row, &index, &at_ms);
+		if (rc < 0)
+			return leat_fail(fault, rc, "reading timers failed: %s", leat_error_text(rc));
+		if (row)
+			LEAT_TRY(fire(lane, &lane->groups[group], row, index, at_ms, fault));
+		lane->touched = true;
+	}
+	return 0;
+}
+
+/* ---- bad rows ---- */
+
+static void count_reason(struct leat_lane *lane, const char *reason)
+{
+	for (size_t i = 0; i < LEAT_COUNT_OF(lane->reasons); i++) {
+		if (!lane->reasons[i].reason)
+			lane->reasons[i].reason = reason;
+		if (strcmp(lane->reasons[i].reason, reason) == 0 || i + 1 == LEAT_COUNT_OF(lane->reasons)) {
+			lane->reasons[i].count++;
+			return;
+		}
+	}
+}
+
+void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, const char *stage, const char *reason, const struct leat_record *record, const struct leat_intake *intake)
+{
+	count_reason(lane, reason);
+	for (size_t i = 0; !intake && i < lane->pipeline->source_count; i++) {
+		const struct leat_intake *from = &lane->intakes[i];
+		if (record >= from->records && record < from->records + from->taken)
+			intake = from;
+	}
+	if (!intake || !record || intake->source->on_bad == LEAT_BAD_SKIP)
+		return;
+	leat_log_seldom(LEAT_WARNING, reason, 60000, "%s: an event of %s[%d] at offset %lld is bad: %s", stage, intake->source->topic, (int)lane->task, (long long)record->offset, reason);
+	LEAT_ASSERT(lane->rejection_count < LEAT_BATCH_MAX);
+	lane->rejections[lane->rejection_count++] = (struct leat_rejection){ arrival, node, stage, reason, record, intake };
+}
+
+/* ---- one batch ---- */
+
+static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < lane->rejection_count; i++) {
+		const struct leat_rejection *bad = &lane->rejections[i];
+		if (bad->intake->source->on_bad == LEAT_BAD_HALT)
+			return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld",
+					 bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset, bad->reason, lane->pipeline->path, bad->intake->source->topic,
+					 (int)lane->task, (long long)bad->record->offset);
+	}
+	return 0;
+}
+
+static void evict(struct leat_lane *lane)
+{
+	for (size_t i = 0; i < lane->pipeline->group_count; i++)
+		leat_rows_evict(lane->groups[i].rows);
+}
+
+long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
+{
+	int stream;
+	LEAT_TRY(leat_intake_fill(lane, &stream, fault));
+	uint32_t arrivals = lane->arrivals;
+	if (stream >= 0)
+		LEAT_TRY(leat_flow_stream(lane, stream, fault));
+	LEAT_TRY(halt_on_bad(lane, fault));
+	LEAT_TRY(leat_outlet_flush(lane, fault));
+	leat_intake_release(lane);
+	leat_arena_reset(lane->arena);
+	lane->rejection_count = 0;
+	lane->events += arrivals;
+	evict(lane);
+	return (long)arrivals;
+}

@@ -1,0 +1,198 @@
+/* The functions of operator.h that work while batches run: state, emitted rows, rejections, timers, lookups. */
+#include "stream/expression.h"
+#include "stream/lane.h"
+
+#include <math.h>
+
+enum { EMITTED_MAX = 65536 };
+
+static struct leat_node_run *node_of(const struct leat_task *task)
+{
+	return task->engine;
+}
+
+static struct leat_stream_run *stream_of(const struct leat_task *task)
+{
+	const struct leat_node_run *node = node_of(task);
+	return &node->lane->streams[node->node->stream];
+}
+
+static const struct leat_node_table *table_of(const struct leat_task *task, int table)
+{
+	return &node_of(task)->node->table[table];
+}
+
+/* ---- entries ---- */
+
+void leat_row_touch(struct leat_task *task, int table, size_t row)
+{
+	struct leat_table_view *view = &task->tables[table];
+	if (view->expires)
+		leat_row_expire(task, table, row);
+	leat_rows_touch(view->rows, view->row[row], table_of(task, table)->index, stream_of(task)->time_ms[row]);
+}
+
+void leat_row_expire(const struct leat_task *task, int table, size_t row)
+{
+	const struct leat_table_view *view = &task->tables[table];
+	const struct leat_stream_run *run = stream_of(task);
+	leat_rows_expire(view->rows, view->row[row], table_of(task, table)->index, run->time_ms[row]);
+}
+
+void leat_entry_delete(struct leat_task *task, int table, size_t row)
+{
+	struct leat_table_view *view = &task->tables[table];
+	leat_rows_delete(view->rows, view->row[row], table_of(task, table)->index);
+}
+
+int leat_lookup(struct leat_task *task, int table, struct leat_bytes key, const void **out)
+{
+	struct leat_table_view *view = &task->tables[table];
+	struct leat_row *row;
+	*out = NULL;
+	LEAT_TRY(leat_rows_peek(view->rows, key, leat_murmur2(key.data, key.length), &row));
+	if (row && (row->present & view->bit))
+		*out = (char *)row + view->offset;
+	return 0;
+}
+
+int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, void **out)
+{
+	struct leat_table_view *view = &task->tables[table];
+	struct leat_row *row;
+	uint32_t hash = leat_murmur2(key.data, key.length);
+	int64_t now = INT64_MIN, written = node_of(task)->lane->watermark_ms;
+	*out = NULL;
+	LEAT_TRY(leat_rows_find(view->rows, &key, &hash, &now, 1, &row));
+	leat_rows_touch(view->rows, row, table_of(task, table)->index, written);
+	*out = (char *)row + view->offset;
+	return 0;
+}
+
+size_t leat_table_count(struct leat_task *task, int table)
+{
+	return leat_rows_count(task->tables[table].rows);
+}
+
+int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_bytes *key, const void **entry)
+{
+	struct leat_table_view *view = &task->tables[table];
+	struct leat_row *row = leat_rows_at(view->rows, index);
+	if (!row)
+		return LEAT_ENOTFOUND;
+	*key = leat_rows_key(view->rows, row);
+	*entry = (char *)row + view->offset;
+	return 0;
+}
+
+/* ---- rows ---- */
+
+void leat_reject(struct leat_task *task, size_t row, const char *reason)
+{
+	struct leat_node_run *node = node_of(task);
+	struct leat_stream_run *run = stream_of(task);
+	uint32_t number = (uint32_t)(node - node->lane->nodes) + 1;
+	run->rejected[row] = 1;
+	leat_flow_reject(node->lane, run->arrival[row], number, node->node->id, reason, run->record[row], NULL);
+}
+
+int leat_emit(struct leat_task *task, int output, long parent, int64_t time_ms, struct leat_bytes key, size_t *row)
+{
+	struct leat_node_run *node = node_of(task);
+	struct leat_lane *lane = node->lane;
+	const struct leat_stream_run *from = stream_of(task);
+	struct leat_stream_run *run = &lane->streams[node->node->emits[output]];
+	if (++node->emitted > EMITTED_MAX)
+		return LEAT_ELIMIT;
+	if (run->rows == LEAT_BATCH_MAX) {
+		struct leat_fault fault = { 0 };
+		LEAT_TRY(leat_flow_stream(lane, node->node->emits[output], &fault));
+	}
+	uint8_t *copy = leat_arena_take(lane->arena, key.length + 1);
+	if (!copy)
+		return LEAT_ENOMEM;
+	if (key.length)
+		memcpy(copy, key.data, key.length);
+	*row = run->rows++;
+	run->time_ms[*row] = time_ms;
+	run->watermark_ms[*row] = parent >= 0 ? from->watermark_ms[parent] : lane->watermark_ms;
+	run->key[*row] = leat_bytes(key.data ? copy : NULL, key.length);
+	run->id[*row] = leat_mix((parent >= 0 ? from->id[parent] : leat_hash(copy, key.length) ^ (uint64_t)time_ms) + node->emitted + node->node->table[0].tag);
+	run->source[*row] = parent >= 0 ? from->source[parent] : 0;
+	run->arrival[*row] = parent >= 0 ? from->arrival[parent] : 0;
+	run->record[*row] = parent >= 0 ? from->record[parent] : NULL;
+	run->rejected[*row] = 0;
+	for (size_t slot = 0; slot < run->stream->base; slot++)
+		run->columns[slot].null[*row] = 1;
+	return 0;
+}
+
+struct leat_column *leat_emitted(struct leat_task *task, int output, int field)
+{
+	struct leat_node_run *node = node_of(task);
+	return &node->lane->streams[node->node->emits[output]].columns[field];
+}
+
+void *leat_scratch(struct leat_task *task, size_t size)
+{
+	return leat_arena_take(node_of(task)->lane->arena, size);
+}
+
+const struct leat_column *leat_evaluate(struct leat_task *task, const struct leat_expression *expression, const struct leat_batch *in)
+{
+	return leat_expression_run(expression, in, node_of(task)->lane->arena);
+}
+
+/* ---- time ---- */
+
+int64_t leat_watermark(const struct leat_task *task)
+{
+	return node_of(task)->lane->watermark_ms;
+}
+
+int leat_timer(struct leat_task *task, int table, size_t row, int64_t at_ms)
+{
+	struct leat_table_view *view = &task->tables[table];
+	const struct leat_node_run *node = node_of(task);
+	LEAT_ASSERT(at_ms >= stream_of(task)->time_ms[row] + node->node->timer_min_ms);
+	leat_rows_timer_set(view->rows, view->row[row], table_of(task, table)->index, at_ms);
+	return 0;
+}
+
+void leat_timer_delete_entry(struct leat_task *task, const struct leat_timer_event *event)
+{
+	leat_rows_delete(task->tables[event->table].rows, event->row, table_of(task, event->table)->index);
+}
+
+int leat_timer_again(struct leat_task *task, const struct leat_timer_event *event, int64_t at_ms)
+{
+	if (at_ms <= event->at_ms)
+		return LEAT_ELIMIT;
+	leat_rows_timer_set(task->tables[event->table].rows, event->row, table_of(task, event->table)->index, at_ms);
+	return 0;
+}
+
+/* ---- weights ---- */
+
+static bool is_word(const char *word, struct leat_bytes text)
+{
+	return strlen(word) == text.length && memcmp(word, text.data, text.length) == 0;
+}
+
+double leat_weight_of(const struct leat_weights *weights, const struct leat_field *field, const struct leat_column *column, size_t row, double otherwise)
+{
+	char number[24];
+	struct leat_bytes text;
+	if (column->null[row])
+		return otherwise;
+	if (column->type == LEAT_ENUM)
+		text = leat_text(field->symbols[column->ints[row]]);
+	else if (column->type == LEAT_INT)
+		text = leat_bytes(number, (size_t)snprintf(number, sizeof number, "%lld", (long long)column->ints[row]));
+	else
+		text = column->bytes[row];
+	for (size_t i = 0; i < weights->count; i++)
+		if (is_word(weights->items[i].word, text))
+			return weights->items[i].weight;
+	return otherwise;
+}

@@ -1,0 +1,35 @@
+/*
+ * Re-keying: rows leave through an internal topic to the task that owns their new key. A record carries where its event came from, who sent it and the sender's
+ * watermark; the receiver's watermark for that input is the smallest over all senders, so idle senders send marks.
+ *
+ * Record: key = the new key; value = header (fixed, little-endian) and the row's columns as Avro body of a schema made from the pipeline. A mark has a null key and only the header.
+ */
+#ifndef LEAT_REKEY_H
+#define LEAT_REKEY_H
+
+#include "stream/lane.h"
+
+enum { LEAT_REKEY_MARK = LEAT_BAD_COUNT };   /* leat_rekey_in_row: a mark, no row */
+
+/* ---- receiving ---- */
+int leat_rekey_in_open(struct leat_lane *lane, struct leat_intake *intake, struct leat_fault *fault);
+void leat_rekey_in_close(struct leat_rekey_in *in);
+/* Decodes @record into @row (columns, id, key) and notes the sender's watermark: LEAT_BAD_NONE, a reason, or LEAT_REKEY_MARK. */
+int leat_rekey_in_row(struct leat_lane *lane, struct leat_intake *intake, const struct leat_record *record, struct leat_stream_run *run, size_t row, int64_t *time_ms);
+int64_t leat_rekey_in_watermark(const struct leat_rekey_in *in);
+/* Sender watermarks as bytes for the task row, so that a restart knows them; and back. */
+size_t leat_rekey_in_save(const struct leat_rekey_in *in, int64_t *marks, size_t count);
+void leat_rekey_in_load(struct leat_rekey_in *in, const int64_t *marks, size_t count);
+
+/* ---- sending ---- */
+struct leat_rekey_out;
+int leat_rekey_out_open(struct leat_lane *lane, const struct leat_node *node, struct leat_rekey_out **out, struct leat_fault *fault);
+void leat_rekey_out_close(struct leat_rekey_out *out);
+/* The selected rows as items of the outlet. */
+int leat_rekey_out_rows(struct leat_lane *lane, struct leat_node_run *run, struct leat_rekey_out *out, const uint16_t *rows, size_t count, struct leat_fault *fault);
+/* Is there something to tell? Then a commit is worth while even without events. */
+bool leat_rekey_out_due(const struct leat_lane *lane, const struct leat_rekey_out *out);
+/* Once per commit: tells every receiver how far this task's watermark has come, when it moved. */
+int leat_rekey_out_marks(struct leat_lane *lane, struct leat_rekey_out *out, struct leat_fault *fault);
+
+#endif

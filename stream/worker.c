@@ -1,0 +1,443 @@
+/* The worker's loop: poll, open tasks, run batches, commit; and what to do when a commit's outcome is unknown. */
+#include "stream/worker.h"
+#include "stream/rekey.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000 };
+
+/* ---- latency histogram: 10 buckets per factor of 2 below, exact up to 16 ms ---- */
+
+size_t leat_latency_bucket(int64_t ms)
+{
+	if (ms < 16)
+		return (size_t)LEAT_MAX(ms, (int64_t)0);
+	double bucket = 16 + 10 * (log2((double)ms) - 4);
+	return LEAT_MIN((size_t)bucket, (size_t)LEAT_LATENCY_BUCKETS - 1);
+}
+
+int64_t leat_latency_of_bucket(size_t bucket)
+{
+	return bucket < 16 ? (int64_t)bucket : (int64_t)ceil(exp2(((double)bucket - 15) / 10 + 4));
+}
+
+/* ---- assignment ---- */
+
+static int open_lane(struct leat_worker *worker, int32_t task, struct leat_fault *fault)
+{
+	return leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, fault);
+}
+
+static void note_retry(struct leat_worker *worker, const struct leat_fault *fault)
+{
+	worker->retry_wait_ms = LEAT_MIN(LEAT_MAX(worker->retry_wait_ms * 2, (int64_t)RETRY_FIRST_MS), (int64_t)RETRY_MOST_MS);
+	worker->retry_us = leat_clock_mono_us(worker->engine->clock) + worker->retry_wait_ms * 1000;
+	leat_log_seldom(LEAT_WARNING, worker, 2000, "worker %d: %s; trying again in %lld ms", worker->number, fault->text, (long long)worker->retry_wait_ms);
+}
+
+static void on_assigned(void *self, int32_t task)
+{
+	struct leat_worker *worker = self;
+	struct leat_fault fault = { 0 };
+	if (worker->lanes[task])
+		return;
+	int rc = open_lane(worker, task, &fault);
+	if (rc < 0) {
+		worker->result = rc;
+		worker->fault = fault;
+	}
+}
+
+static void close_lane(struct leat_worker *worker, int32_t task, bool clean)
+{
+	leat_lane_close(worker->lanes[task], clean);
+	worker->lanes[task] = NULL;
+}
+
+static int recover(struct leat_worker *worker, struct leat_fault *fault);
+
+static void on_revoked(void *self, int32_t task)
+{
+	struct leat_worker *worker = self;
+	struct leat_fault fault = { 0 };
+	bool clean = true;
+	leat_crashpoint("rebalance.before_commit");
+	if (worker->lanes[task] && worker->lanes[task]->state == LEAT_LANE_RUNNING && leat_worker_commit(worker, &fault) < 0) {
+		leat_log(LEAT_WARNING, "worker %d: the commit before handing over task %d failed, its new owner will redo it: %s", worker->number, (int)task, fault.text);
+		clean = false;
+		struct leat_fault again = { 0 };
+		if (recover(worker, &again) < 0)
+			note_retry(worker, &again);
+	}
+	leat_crashpoint("rebalance.after_commit");
+	close_lane(worker, task, clean);
+}
+
+static void on_lost(void *self, int32_t task)
+{
+	struct leat_worker *worker = self;
+	worker->lost = true;   /* what is open in the transaction may hold this task's work: it must not be committed */
+	close_lane(worker, task, false);
+}
+
+/* ---- opening and closing ---- */
+
+static size_t session_memory(const struct leat_engine *engine)
+{
+	return (size_t)engine->pipeline->settings.memory / 4 / (size_t)engine->pipeline->settings.workers;
+}
+
+int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = worker->engine->pipeline;
+	struct leat_session_config config = {
+		.worker = worker->number, .tasks = worker->engine->tasks, .transaction_timeout_ms = 10000, .transactional = pipeline->settings.guarantee == LEAT_EXACTLY_ONCE,
+		.memory = session_memory(worker->engine),
+		.events = { .self = worker, .assigned = on_assigned, .revoked = on_revoked, .lost = on_lost },
+	};
+	for (size_t i = 0; i < pipeline->sink_count; i++)
+		config.early |= pipeline->sinks[i].emit == LEAT_EMIT_EARLY;
+	worker->lanes = leat_calloc((size_t)worker->engine->tasks, sizeof(struct leat_lane *));
+	if (!worker->lanes)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	worker->first_us = leat_clock_mono_us(worker->engine->clock);
+	return worker->engine->transport->ops->session_open(worker->engine->transport, &config, &worker->session, fault);
+}
+
+void leat_worker_close(struct leat_worker *worker, bool graceful)
+{
+	struct leat_fault fault = { 0 };
+	bool clean = graceful && worker->session && worker->result == 0;
+	if (clean && leat_worker_commit(worker, &fault) < 0) {
+		leat_log(LEAT_WARNING, "worker %d: the last commit failed, it will be redone at the next start: %s", worker->number, fault.text);
+		clean = false;
+	}
+	for (int32_t task = 0; worker->lanes && task < worker->engine->tasks; task++)
+		close_lane(worker, task, clean);
+	if (worker->session)
+		worker->engine->transport->ops->session_close(worker->session, graceful);
+	worker->session = NULL;
+	leat_free(worker->lanes);
+	worker->lanes = NULL;
+}
+
+/* ---- recovery: the outcome of a commit is unknown, or the producer was fenced ---- */
+
+static int recover(struct leat_worker *worker, struct leat_fault *fault)
+{
+	worker->live.aborts++;
+	leat_crashpoint("recover.begin");
+	bool had[1024] = { false };
+	LEAT_ASSERT(worker->engine->tasks <= 1024);
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		had[task] = worker->lanes[task] != NULL;
+		close_lane(worker, task, false);
+	}
+	LEAT_TRY(worker->engine->transport->ops->session_reset(worker->session, fault));
+	worker->lost = false;
+	for (int32_t task = 0; task < worker->engine->tasks; task++)
+		if (had[task])
+			LEAT_TRY(open_lane(worker, task, fault));
+	leat_crashpoint("recover.end");
+	return 0;
+}
+
+/* ---- commit ---- */
+
+static bool anything_to_commit(const struct leat_worker *worker)
+{
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		const struct leat_lane *lane = worker->lanes[task];
+		if (!lane || lane->state != LEAT_LANE_RUNNING)
+			continue;
+		if (lane->touched)
+			return true;
+		for (size_t i = 0; i < lane->pipeline->node_count; i++)
+			if (lane->nodes[i].rekey && leat_rekey_out_due(lane, lane->nodes[i].rekey))
+				return true;
+	}
+	return false;
+}
+
+static bool takes_part(const struct leat_lane *lane)
+{
+	return lane && lane->state == LEAT_LANE_RUNNING;
+}
+
+static long prepare(struct leat_worker *worker, struct leat_position *positions, struct leat_fault *fault)
+{
+	long count = 0;
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		if (!takes_part(worker->lanes[task]))
+			continue;
+		if (count + LEAT_SOURCES_MAX > POSITIONS_MAX)
+			return leat_fail(fault, LEAT_ELIMIT, "too many tasks on one worker");
+		long added = leat_lane_prepare(worker->lanes[task], positions + count, fault);
+		if (added < 0)
+			return added;
+		count += added;
+	}
+	return count;
+}
+
+static void note_latency(struct leat_worker *worker)
+{
+	int64_t now = leat_clock_wall_ms(worker->engine->clock);
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		struct leat_lane *lane = worker->lanes[task];
+		if (!takes_part(lane) || lane->sampled == 0)
+			continue;
+		for (size_t i = 0; i < lane->sampled; i++)
+			worker->live.latency[leat_latency_bucket(now - lane->samples[i])]++;
+		lane->sampled = 0;
+	}
+}
+
+int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault)
+{
+	struct leat_position positions[POSITIONS_MAX];
+	const struct leat_transport_ops *ops = worker->engine->transport->ops;
+	if (worker->lost)
+		return leat_fail(fault, LEAT_EABORT, "tasks were lost in the middle of a transaction");
+	if (!anything_to_commit(worker))
+		return 0;
+	if (worker->engine->pipeline->settings.guarantee == LEAT_AT_LEAST_ONCE)
+		LEAT_TRY(ops->session_commit(worker->session, NULL, 0, "", fault));   /* outputs first, state after them */
+	leat_crashpoint("commit.begin");
+	long count = prepare(worker, positions, fault);
+	if (count < 0)
+		return (int)count;
+	leat_crashpoint("commit.prepared");
+	int64_t start = leat_clock_mono_us(NULL);
+	LEAT_TRY(ops->session_commit(worker->session, positions, (size_t)count, "leat 1", fault));
+	leat_crashpoint("commit.done");
+	worker->live.commits++;
+	worker->committed_once = true;
+	worker->retry_wait_ms = 0;
+	worker->slow_commit = leat_clock_mono_us(NULL) - start > COMMIT_TOO_LONG_US;
+	note_latency(worker);
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		struct leat_lane *lane = worker->lanes[task];
+		struct leat_fault own = { 0 };
+		if (takes_part(lane) && leat_lane_committed(lane, &own) < 0)
+			leat_log(LEAT_ERROR, "task %d stops: its state cannot be written: %s. What is committed is safe in Kafka; a restart repairs the state", (int)task, own.text);
+	}
+	worker->last_commit_us = leat_clock_mono_us(worker->engine->clock);
+	return 0;
+}
+
+static bool commit_is_due(struct leat_worker *worker)
+{
+	const struct leat_settings *settings = &worker->engine->pipeline->settings;
+	int64_t now = leat_clock_mono_us(worker->engine->clock);
+	size_t dirty = 0;
+	if (!anything_to_commit(worker))
+		return false;
+	if (!worker->committed_once || now - worker->last_commit_us >= settings->commit_ms * 1000)
+		return true;
+	for (int32_t task = 0; task < worker->engine->tasks; task++)
+		if (takes_part(worker->lanes[task]))
+			dirty += leat_lane_dirty_bytes(worker->lanes[task]);
+	if (dirty <= (size_t)settings->uncommitted_max)
+		return false;
+	worker->live.early_commits++;
+	return true;
+}
+
+/* ---- one step ---- */
+
+/* Opening tasks go on in slices, right after a commit: never with a transaction open. */
+static int advance_lanes(struct leat_worker *worker, bool *opening, struct leat_fault *fault)
+{
+	*opening = false;
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		struct leat_lane *lane = worker->lanes[task];
+		if (!lane || lane->state > LEAT_LANE_RESTORING)
+			continue;
+		*opening = true;
+		if (anything_to_commit(worker))
+			return 0;
+		LEAT_TRY(leat_lane_advance(lane, fault));
+		if (lane->state == LEAT_LANE_RUNNING)
+			worker->live.restored += lane->restored;
+	}
+	return 0;
+}
+
+static int run_lanes(struct leat_worker *worker, long *events, struct leat_fault *fault)
+{
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		struct leat_lane *lane = worker->lanes[task];
+		if (!takes_part(lane))
+			continue;
+		pthread_rwlock_rdlock(worker->tables);
+		long count = leat_lane_run(lane, fault);
+		pthread_rwlock_unlock(worker->tables);
+		if (count < 0)
+			return (int)count;
+		*events += count;
+		worker->live.events += (uint64_t)count;
+	}
+	return 0;
+}
+
+static int64_t wait_for(const struct leat_worker *worker, int64_t most_us)
+{
+	int64_t now = leat_clock_mono_us(worker->engine->clock), due = worker->last_commit_us + worker->engine->pipeline->settings.commit_ms * 1000;
+	if (!anything_to_commit(worker))
+		return most_us;
+	return LEAT_MAX(LEAT_MIN(due - now, most_us), (int64_t)0);
+}
+
+static int step(struct leat_worker *worker, int64_t wait_us, long *events, bool *idle, struct leat_fault *fault)
+{
+	bool opening;
+	LEAT_TRY(worker->engine->transport->ops->session_poll(worker->session, wait_us, fault));
+	if (worker->result < 0) {
+		*fault = worker->fault;
+		return worker->result;
+	}
+	if (worker->lost)
+		return leat_fail(fault, LEAT_EABORT, "tasks were lost");
+	LEAT_TRY(advance_lanes(worker, &opening, fault));
+	int64_t start = leat_clock_mono_us(NULL);
+	long before;
+	do {
+		before = *events;
+		LEAT_TRY(run_lanes(worker, events, fault));
+	} while (*events > before && leat_clock_mono_us(NULL) - start < BUDGET_US && !commit_is_due(worker));
+	if (commit_is_due(worker) || (opening && anything_to_commit(worker)))
+		LEAT_TRY(leat_worker_commit(worker, fault));
+	*idle = *events == 0 && !opening;
+	if (worker->slow_commit) {
+		worker->slow_commit = false;
+		return leat_fail(fault, LEAT_EABORT, "the last commit took over 5 s: a late end of its transaction could hit the next one");
+	}
+	return 0;
+}
+
+/* What can be done again is done again; the rest ends the worker. */
+static bool recoverable(int code)
+{
+	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER;
+}
+
+long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
+{
+	long events = 0;
+	int rc = 0;
+	*idle = false;
+	if (worker->retry_us) {
+		if (leat_clock_mono_us(worker->engine->clock) < worker->retry_us) {
+			LEAT_TRY(worker->engine->transport->ops->session_poll(worker->session, LEAT_MIN(wait_us, 20000), fault));
+			return 0;
+		}
+		worker->retry_us = 0;
+		rc = recover(worker, fault);
+	}
+	if (rc >= 0)
+		rc = step(worker, worker->busy ? 0 : wait_us, &events, idle, fault);
+	worker->busy = events > 0;
+	if (rc < 0 && recoverable(rc) && !fault->fatal) {
+		note_retry(worker, fault);
+		*fault = (struct leat_fault){ 0 };
+		return 0;
+	}
+	return rc < 0 ? rc : events;
+}
+
+/* ---- the thread ---- */
+
+static void count_lanes(struct leat_worker *worker)
+{
+	struct leat_worker_stats *live = &worker->live;
+	live->running = live->opening = live->failed = live->outputs = live->dead_letters = live->rows_memory = 0;
+	live->lag_events = 0;
+	int64_t newest = 0, wall = leat_clock_wall_ms(worker->engine->clock);
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		const struct leat_lane *lane = worker->lanes[task];
+		if (!lane)
+			continue;
+		live->running += lane->state == LEAT_LANE_RUNNING;
+		live->opening += lane->state < LEAT_LANE_RUNNING;
+		live->failed += lane->state == LEAT_LANE_FAILED;
+		live->lag_events += leat_lane_lag(lane);
+		newest = LEAT_MAX(newest, lane->newest_ms);
+		for (size_t i = 0; i < lane->outlet_count; i++)
+			live->outputs += lane->outlets[i].sent;
+		for (size_t i = 0; i < LEAT_COUNT_OF(lane->reasons); i++)
+			live->dead_letters += lane->reasons[i].count;
+		for (size_t i = 0; i < lane->pipeline->group_count; i++)
+			live->rows_memory += lane->groups[i].rows ? leat_rows_memory(lane->groups[i].rows) : 0;
+	}
+	live->lag_ms = live->lag_events > 0 && newest > 0 ? LEAT_MAX(wall - newest, (int64_t)0) : 0;
+}
+
+static void show(struct leat_worker *worker)
+{
+	count_lanes(worker);
+	pthread_mutex_lock(&worker->stats_lock);
+	worker->stats = worker->live;
+	pthread_mutex_unlock(&worker->stats_lock);
+}
+
+void leat_worker_look(struct leat_worker *worker, struct leat_worker_stats *stats)
+{
+	pthread_mutex_lock(&worker->stats_lock);
+	*stats = worker->stats;
+	pthread_mutex_unlock(&worker->stats_lock);
+}
+
+void leat_worker_stop(struct leat_worker *worker)
+{
+	atomic_store(&worker->stop, true);
+	if (worker->session)
+		worker->engine->transport->ops->session_wake(worker->session);
+}
+
+static bool all_at_end(const struct leat_worker *worker)
+{
+	bool any = false;
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		const struct leat_lane *lane = worker->lanes[task];
+		if (!lane)
+			continue;
+		any = true;
+		if (lane->state != LEAT_LANE_RUNNING || lane->touched)
+			return false;
+		for (size_t i = 0; i < lane->pipeline->source_count; i++)
+			if (!lane->intakes[i].at_end)
+				return false;
+	}
+	return any;
+}
+
+int leat_worker_run(struct leat_worker *worker)
+{
+	struct leat_fault fault = { 0 };
+	int64_t shown = 0;
+	int rc = leat_worker_open(worker, &fault);
+	while (rc >= 0 && !atomic_load(&worker->stop)) {
+		bool idle;
+		long events = leat_worker_step(worker, wait_for(worker, IDLE_WAIT_US), &idle, &fault);
+		rc = events < 0 ? (int)events : 0;
+		int64_t now = leat_clock_mono_us(NULL);
+		if (now - shown > 100000 || idle) {
+			shown = now;
+			show(worker);
+			atomic_store(&worker->at_end, all_at_end(worker));
+			if (worker->until_end && atomic_load(&worker->at_end))
+				break;
+		}
+	}
+	if (rc < 0) {
+		worker->result = rc;
+		worker->fault = fault;
+	}
+	if (worker->lanes && worker->session)
+		show(worker);
+	leat_worker_close(worker, true);
+	atomic_store(&worker->ended, true);
+	return worker->result;
+}

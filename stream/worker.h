@@ -1,0 +1,60 @@
+/*
+ * Worker: a thread with one session and the tasks that are assigned to it: batches, commits, assignment changes, recovery. The application starts and joins it; the
+ * functions marked "any thread" may be called from outside.
+ */
+#ifndef LEAT_WORKER_H
+#define LEAT_WORKER_H
+
+#include "stream/lane.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { LEAT_LATENCY_BUCKETS = 400 };
+
+struct leat_worker_stats {
+	uint64_t events, outputs, dead_letters, late, commits, aborts, restored, early_commits;
+	int64_t lag_events, lag_ms;
+	uint64_t latency[LEAT_LATENCY_BUCKETS];     /* record timestamp → commit done (or sent, early), by leat_latency_bucket */
+	uint64_t running, opening, failed;          /* tasks */
+	size_t rows_memory;
+};
+size_t leat_latency_bucket(int64_t ms);
+int64_t leat_latency_of_bucket(size_t bucket);
+
+struct leat_worker {
+	const struct leat_engine *engine;
+	int number;
+	pthread_t thread;
+	bool started;
+	atomic_bool stop, ended;
+	struct leat_session *session;
+	struct leat_lane **lanes;                   /* by task, NULL: not ours */
+	int64_t last_commit_us, first_us;
+	int64_t retry_us;                           /* failed for now: try again at this time; 0: no */
+	int64_t retry_wait_ms;
+	bool committed_once, lost, slow_commit, busy;
+	int result;                                 /* why it ended: 0 asked to stop, else a code */
+	struct leat_fault fault;
+	pthread_rwlock_t *tables;                   /* held for reading while a batch runs: reference tables change in between */
+	pthread_mutex_t stats_lock;
+	struct leat_worker_stats stats;             /* as of the last look (under stats_lock) */
+	struct leat_worker_stats live;              /* the worker's own */
+	bool until_end;                             /* stop when every input has been read to its end and is committed */
+	atomic_bool at_end;
+};
+
+/* Opens the session and runs until told to stop, or until something fails that trying again cannot mend. */
+int leat_worker_run(struct leat_worker *worker);
+/* Any thread. */
+void leat_worker_stop(struct leat_worker *worker);
+void leat_worker_look(struct leat_worker *worker, struct leat_worker_stats *stats);
+
+/* For tests, which drive a worker by hand on one thread: open, steps, close. */
+int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault);
+/* Events processed in this step; *idle: nothing left to do now. */
+long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault);
+int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault);
+void leat_worker_close(struct leat_worker *worker, bool graceful);
+
+#endif
