@@ -161,6 +161,8 @@ int leat_emit(struct leat_task *task, int output, long parent, int64_t time_ms, 
 struct leat_column *leat_emitted(struct leat_task *task, int output, int field);
 /* Memory until the batch has left the task, 16-byte aligned; NULL when it is out. */
 void *leat_scratch(struct leat_task *task, size_t size);
+/* Memory of this task until close(), zeroed, 64-byte aligned; only from open(). Freed by the engine. NULL when it is out. */
+void *leat_task_memory(struct leat_task *task, size_t size);
 static inline void leat_count(struct leat_task *task, int counter, uint64_t by)
 {
 	task->counters[counter] += by;
