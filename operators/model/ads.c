@@ -99,7 +99,7 @@ static void start(const struct leat_ads *ads, float *scores, float weight, const
 /* Both products at once: the plain sum stands in @scores, which starts at 0, then each lane gets its own weight. */
 static void score_cosine(struct leat_ads *ads, const struct leat_ads_weights *weights, const float *factors, const float *interests, float *scores)
 {
-	float parts[LEAT_ADS_TILE + 4], norm = 0;
+	float norm = 0;
 	for (size_t k = 0; k < ads->rank; k++)
 		norm += factors[k] * factors[k];
 	float cosine = norm > 0 ? weights->cosine / sqrtf(norm) : 0;
@@ -108,9 +108,9 @@ static void score_cosine(struct leat_ads *ads, const struct leat_ads_weights *we
 	leat_ads_dot(ads->matrix, ads->lanes, ads->rank, &factors, 1, scores);
 	for (size_t i = 0; i < ads->run_count; i++) {
 		const struct leat_ads_run *run = &ads->runs[i];
-		parts[0] = interests && run->category >= 0 ? weights->interest * interests[run->category] : 0;
+		float part = interests && run->category >= 0 ? weights->interest * interests[run->category] : 0;
 		for (uint32_t lane = run->first; lane < run->last; lane++)
-			scores[lane] = (parts[0] + ads->base[lane]) + scores[lane] * (weights->factors + cosine * ads->inverse_norm[lane]);
+			scores[lane] = (part + ads->base[lane]) + scores[lane] * (weights->factors + cosine * ads->inverse_norm[lane]);
 	}
 	for (size_t lane = ads->count; lane < ads->lanes; lane++)
 		scores[lane] = -INFINITY;
@@ -118,7 +118,7 @@ static void score_cosine(struct leat_ads *ads, const struct leat_ads_weights *we
 
 void leat_ads_score(struct leat_ads *ads, const struct leat_ads_weights *weights, const float *const *factors, const float *const *interests, size_t users)
 {
-	float scaled[LEAT_ADS_BLOCK][128];
+	float scaled[LEAT_ADS_BLOCK][LEAT_ADS_RANK_MAX];
 	const float *rows[LEAT_ADS_BLOCK];
 	if (weights->cosine != 0) {
 		for (size_t user = 0; user < users; user++)

@@ -14,6 +14,7 @@
 
 #define LEAT_ADS_TILE 16        /* lanes worked on together; the number of lanes is a multiple of it */
 #define LEAT_ADS_BLOCK 12       /* users that leat_ads_score() takes at most: their scores stay in L1 */
+#define LEAT_ADS_RANK_MAX 128
 #define LEAT_ADS_CATEGORIES 1024
 
 /* Lanes [first, last) hold ads of @category. */
