@@ -279,7 +279,7 @@ static bool event_at(const struct factors *factors, const struct leat_batch *in,
 
 static void prefetch(const struct leat_task *task, const struct factors *factors, const struct leat_batch *in, size_t i)
 {
-	if (i >= in->count)
+	if (i >= in->count || in->columns[factors->item.slot].null[in->row[i]])
 		return;
 	const char *user = leat_entry(task, USERS, in->row[i]), *item = leat_entry(task, ITEMS, in->row[i]);
 	for (size_t at = 0; at < factors->floats * sizeof(float); at += 64) {
