@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define K_MAX 64
+#define ID_LENGTH 16            /* hexadecimal digits of a 64-bit number */
 #define WORDS_PER_AD 8          /* on average: the pool is shared by all ads */
 #define DEMO_ADS 0xADull        /* start values of made-up ads derive from here */
 
@@ -380,7 +381,7 @@ static int explain(struct leat_task *task, const struct target *target, size_t r
 static void write_hex(uint8_t *out, uint64_t number)
 {
 	static const char digits[] = "0123456789abcdef";
-	for (int i = 15; i >= 0; i--, number >>= 4)
+	for (int i = ID_LENGTH - 1; i >= 0; i--, number >>= 4)
 		out[i] = (uint8_t)digits[number & 15];
 }
 
@@ -412,7 +413,8 @@ static void undecided(struct leat_task *task, const struct target *target, size_
 	leat_pass(task, UNDECIDED, row);
 }
 
-static int decide(struct leat_task *task, const struct target *target, const struct leat_batch *in, size_t row, float *scores, const float *interests)
+/* @id: room for the decision's id. */
+static int decide(struct leat_task *task, const struct target *target, const struct leat_batch *in, size_t row, float *scores, const float *interests, uint8_t *id)
 {
 	struct choice choices[K_MAX];
 	exclude_by_conditions(target, in, row, scores);
@@ -423,11 +425,8 @@ static int decide(struct leat_task *task, const struct target *target, const str
 		undecided(task, target, row);
 		return 0;
 	}
-	uint8_t *id = leat_scratch(task, 16);
-	if (!id)
-		return LEAT_ENOMEM;
 	write_hex(id, leat_random_mix(in->id[row] ^ target->salt_hash));
-	leat_added(task, DECISION_ID)->bytes[row] = (struct leat_bytes){ id, 16 };
+	leat_added(task, DECISION_ID)->bytes[row] = (struct leat_bytes){ id, ID_LENGTH };
 	leat_added(task, DECISION_ID)->null[row] = 0;
 	leat_added(task, SCORE)->floats[row] = choices[0].score;
 	leat_added(task, SCORE)->null[row] = 0;
@@ -471,7 +470,10 @@ static int target_process(struct leat_task *task, void *self, const struct leat_
 {
 	struct target *target = self;
 	const struct leat_column *eligible = NULL;
+	uint8_t *ids = leat_scratch(task, in->count * ID_LENGTH + 1);
 	refresh(task, target);
+	if (!ids)
+		return LEAT_ENOMEM;
 	if (target->eligible && !(eligible = leat_evaluate(task, target->eligible, in)))
 		return LEAT_ENOMEM;
 	for (size_t i = 0; i < in->count;) {
@@ -480,7 +482,7 @@ static int target_process(struct leat_task *task, void *self, const struct leat_
 		for (size_t end = i + block.rows, user = 0; i < end; i++) {
 			size_t row = in->row[i];
 			if (is_eligible(eligible, row)) {
-				LEAT_TRY(decide(task, target, in, row, leat_ads_scores(&target->ads, user), block.interests[user]));
+				LEAT_TRY(decide(task, target, in, row, leat_ads_scores(&target->ads, user), block.interests[user], ids + i * ID_LENGTH));
 				user++;
 			} else {
 				undecided(task, target, row);

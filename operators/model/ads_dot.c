@@ -76,9 +76,7 @@ AVX2 static void dot_avx2(const float *matrix, size_t lanes, size_t rank, const 
 		size_t user = 0;
 		for (; user + GROUP <= count; user += GROUP)
 			tile_avx2(matrix, rank, users + user, scores + user * lanes + first, lanes, GROUP);
-		for (; user + 2 <= count; user += 2)
-			tile_avx2(matrix, rank, users + user, scores + user * lanes + first, lanes, 2);
-		if (user < count)
+		for (; user < count; user++)
 			tile_avx2(matrix, rank, users + user, scores + user * lanes + first, lanes, 1);
 	}
 }

@@ -87,7 +87,7 @@ struct leat_reference {
 
 /* ---- memory ---- */
 
-static void *loose_take(struct loose *loose, struct loose_memory **list, size_t size)
+static inline void *loose_take(struct loose *loose, struct loose_memory **list, size_t size)
 {
 	if (loose->fail_at && --loose->fail_at == 0)
 		return NULL;
@@ -99,7 +99,7 @@ static void *loose_take(struct loose *loose, struct loose_memory **list, size_t 
 	*list = memory;
 	return memory->bytes;
 }
-static void loose_drop(struct loose_memory **list)
+static inline void loose_drop(struct loose_memory **list)
 {
 	while (*list) {
 		struct loose_memory *next = (*list)->next;
@@ -122,14 +122,14 @@ void *leat_plan_memory(struct leat_plan *plan, size_t size)
 
 /* ---- streams ---- */
 
-static int loose_slot(const struct loose_stream *stream, const char *name)
+static inline int loose_slot(const struct loose_stream *stream, const char *name)
 {
 	for (int i = 0; i < stream->slots; i++)
 		if (strcmp(stream->fields[i].name, name) == 0)
 			return i;
 	return -1;
 }
-static void loose_column(struct leat_column *column, uint8_t type, uint16_t width, size_t rows)
+static inline void loose_column(struct leat_column *column, uint8_t type, uint16_t width, size_t rows)
 {
 	static const size_t sizes[LEAT_TYPES] = {
 		[LEAT_BOOL] = 1, [LEAT_INT] = 8, [LEAT_ENUM] = 8, [LEAT_FLOAT] = 4, [LEAT_DOUBLE] = 8, [LEAT_STRING] = sizeof(struct leat_bytes),
@@ -140,14 +140,14 @@ static void loose_column(struct leat_column *column, uint8_t type, uint16_t widt
 		abort();
 }
 /* Adds a field; returns its slot. Names and symbols are borrowed. */
-static int loose_field(struct loose_stream *stream, const char *name, uint8_t type, uint16_t width, const char *const *symbols)
+static inline int loose_field(struct loose_stream *stream, const char *name, uint8_t type, uint16_t width, const char *const *symbols)
 {
 	int slot = stream->slots++;
 	stream->fields[slot] = (struct leat_field){ .name = name, .type = type, .width = width, .nullable = true, .symbols = symbols };
 	loose_column(&stream->columns[slot], type, width, LEAT_BATCH_MAX);
 	return slot;
 }
-static void loose_stream_free(struct loose_stream *stream)
+static inline void loose_stream_free(struct loose_stream *stream)
 {
 	for (int i = 0; i < stream->slots; i++) {
 		free(stream->columns[i].null);
@@ -157,7 +157,7 @@ static void loose_stream_free(struct loose_stream *stream)
 
 /* ---- tables ---- */
 
-static struct loose_row *loose_find(struct loose *loose, int index, struct leat_bytes key, bool create)
+static inline struct loose_row *loose_find(struct loose *loose, int index, struct leat_bytes key, bool create)
 {
 	struct loose_table *table = &loose->tables[index];
 	uint64_t hash = 14695981039346656037ull;
@@ -183,7 +183,7 @@ static struct loose_row *loose_find(struct loose *loose, int index, struct leat_
 		loose->operator->tables[index].init(loose->self, &row->head + 1, key);
 	return row;
 }
-static struct loose_row *loose_row_of(struct leat_row *head)
+static inline struct loose_row *loose_row_of(struct leat_row *head)
 {
 	return (struct loose_row *)(void *)((char *)head - offsetof(struct loose_row, head));
 }
@@ -321,13 +321,13 @@ int leat_plan_fail(struct leat_plan *plan, const char *option, const char *forma
 	return LEAT_ECONFIG;
 }
 
-static int64_t loose_duration(const char *text)
+static inline int64_t loose_duration(const char *text)
 {
 	char *end;
 	int64_t number = strtoll(text, &end, 10);
 	return number * (*end == 'd' ? 86400000 : *end == 'h' ? 3600000 : *end == 'm' && end[1] != 's' ? 60000 : *end == 's' ? 1000 : 1);
 }
-static void loose_set_text(struct loose *loose, const struct leat_option *option, void *at, const char *text)
+static inline void loose_set_text(struct loose *loose, const struct leat_option *option, void *at, const char *text)
 {
 	int slot;
 	switch (option->type) {
@@ -347,7 +347,7 @@ static void loose_set_text(struct loose *loose, const struct leat_option *option
 	default: abort();
 	}
 }
-static void loose_set_value(const struct leat_option *option, void *at, const void *value)
+static inline void loose_set_value(const struct leat_option *option, void *at, const void *value)
 {
 	switch (option->type) {
 	case LEAT_OPTION_TEXTS: *(struct leat_texts *)at = *(const struct leat_texts *)value; break;
@@ -357,7 +357,7 @@ static void loose_set_value(const struct leat_option *option, void *at, const vo
 	default: abort();
 	}
 }
-static void loose_options(struct loose *loose, const struct loose_setting *settings)
+static inline void loose_options(struct loose *loose, const struct loose_setting *settings)
 {
 	for (const struct leat_option *option = loose->operator->options; option->name; option++) {
 		void *at = (char *)loose->self + option->offset;
@@ -372,7 +372,7 @@ static void loose_options(struct loose *loose, const struct loose_setting *setti
 			((struct leat_field_ref *)at)->slot = -1;
 	}
 }
-static int loose_key_slot(const struct loose *loose, const struct leat_table *table)
+static inline int loose_key_slot(const struct loose *loose, const struct leat_table *table)
 {
 	for (const struct leat_option *option = loose->operator->options; table->key_option && option->name; option++)
 		if (strcmp(option->name, table->key_option) == 0)
@@ -381,7 +381,7 @@ static int loose_key_slot(const struct loose *loose, const struct leat_table *ta
 }
 
 /* Plans and opens @operator on @stream, whose columns it extends. @settings: last name NULL. Returns the code of plan() or open(). */
-static int loose_open(struct loose *loose, const struct leat_operator *operator, struct loose_stream *stream, const struct loose_setting *settings)
+static inline int loose_open(struct loose *loose, const struct leat_operator *operator, struct loose_stream *stream, const struct loose_setting *settings)
 {
 	size_t fail_at = loose->fail_at;
 	*loose = (struct loose){ .operator = operator, .stream = stream, .self = calloc(1, operator->self_size), .fail_at = fail_at };
@@ -410,7 +410,7 @@ static int loose_open(struct loose *loose, const struct leat_operator *operator,
 }
 
 /* Finds the entries of the rows of @in, as the engine does before process(). */
-static void loose_views(struct loose *loose, const struct leat_batch *in)
+static inline void loose_views(struct loose *loose, const struct leat_batch *in)
 {
 	for (int t = 0; loose->operator->tables[t].name; t++) {
 		struct loose_table *table = &loose->tables[t];
@@ -430,7 +430,7 @@ static void loose_views(struct loose *loose, const struct leat_batch *in)
 }
 
 /* Processes rows [from, from + count) of the stream; what leaves is in outs[]. */
-static int loose_process(struct loose *loose, size_t from, size_t count)
+static inline int loose_process(struct loose *loose, size_t from, size_t count)
 {
 	uint16_t rows[LEAT_BATCH_MAX];
 	struct loose_stream *stream = loose->stream;
@@ -444,7 +444,7 @@ static int loose_process(struct loose *loose, size_t from, size_t count)
 	return loose->operator->process(&loose->task, loose->self, &in);
 }
 
-static void loose_close(struct loose *loose)
+static inline void loose_close(struct loose *loose)
 {
 	for (int t = 0; loose->operator->tables[t].name; t++) {
 		for (size_t b = 0; b < 65536; b++) {

@@ -19,13 +19,13 @@ struct rp1 {
 	char keys[LEAT_BATCH_MAX][24];
 };
 
-static int64_t rp1_power(uint64_t random, int64_t below)
+static inline int64_t rp1_power(uint64_t random, int64_t below)
 {
 	double u = (double)(random >> 11) * 0x1p-53;
 	return (int64_t)((double)below * u * u * u);
 }
 /* Event @i: users and items unevenly popular, about one in fifty late. */
-static struct rp1_event rp1_event(uint64_t i, int64_t users, int64_t items)
+static inline struct rp1_event rp1_event(uint64_t i, int64_t users, int64_t items)
 {
 	uint64_t a = leat_random_mix(i * 4), b = leat_random_mix(i * 4 + 1), c = leat_random_mix(i * 4 + 2), d = leat_random_mix(i * 4 + 3);
 	struct rp1_event event = { .user = rp1_power(a, users), .item = rp1_power(b, items), .type = c % 100 < 90 ? 0 : c % 100 < 97 ? 1 : 2 };
@@ -34,7 +34,7 @@ static struct rp1_event rp1_event(uint64_t i, int64_t users, int64_t items)
 	event.price = event.type ? 5 + (double)(event.item % 97) * 1.5 : 0;
 	return event;
 }
-static void rp1_put(struct rp1 *rp1, size_t row, uint64_t i, const struct rp1_event *event)
+static inline void rp1_put(struct rp1 *rp1, size_t row, uint64_t i, const struct rp1_event *event)
 {
 	struct loose_stream *stream = &rp1->stream;
 	int length = snprintf(rp1->keys[row], sizeof rp1->keys[row], "%lld", (long long)event->user);
@@ -47,7 +47,7 @@ static void rp1_put(struct rp1 *rp1, size_t row, uint64_t i, const struct rp1_ev
 	stream->columns[rp1->price].doubles[row] = event->price;
 	stream->columns[rp1->price].null[row] = event->price == 0;
 }
-static int rp1_open(struct rp1 *rp1)
+static inline int rp1_open(struct rp1 *rp1)
 {
 	static const struct leat_texts types = { rp1_symbols, 3 };
 	static const struct leat_weight weight[] = { { "VIEW", 1 }, { "CART", 3 }, { "PURCHASE", 5 } };
@@ -68,13 +68,13 @@ static int rp1_open(struct rp1 *rp1)
 	LEAT_TRY(loose_open(&rp1->factors, &operator_factors, &rp1->stream, factors));
 	return loose_open(&rp1->target, &operator_target, &rp1->stream, target);
 }
-static int rp1_process(struct rp1 *rp1, size_t from, size_t count)
+static inline int rp1_process(struct rp1 *rp1, size_t from, size_t count)
 {
 	LEAT_TRY(loose_process(&rp1->profile, from, count));
 	LEAT_TRY(loose_process(&rp1->factors, from, count));
 	return loose_process(&rp1->target, from, count);
 }
-static void rp1_close(struct rp1 *rp1)
+static inline void rp1_close(struct rp1 *rp1)
 {
 	loose_close(&rp1->profile);
 	loose_close(&rp1->factors);
