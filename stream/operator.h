@@ -134,7 +134,10 @@ int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, 
  * This task reads its own deltas at once, others after the owner has merged them. LEAT_ENOMEM, LEAT_ELIMIT.
  */
 int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature);
-/* Number of keys known in a LEAT_LOCAL or LEAT_SHARED table, and the @index-th of them (order of arrival in this process): for sampling. */
+/*
+ * Number of keys known in a LEAT_LOCAL or LEAT_SHARED table, and the @index-th of them (order of arrival in this process): for sampling.
+ * A key is known from its first write or delta on, never because a row of the batch names it: else the sample would hang on the batch size.
+ */
 size_t leat_table_count(struct leat_task *task, int table);
 int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_bytes *key, const void **entry);
 
@@ -165,6 +168,8 @@ int leat_emit(struct leat_task *task, int output, long parent, int64_t time_ms, 
 struct leat_column *leat_emitted(struct leat_task *task, int output, int field);
 /* Memory until the batch has left the task, 16-byte aligned; NULL when it is out. */
 void *leat_scratch(struct leat_task *task, size_t size);
+/* Memory of this task until close(), zeroed, 64-byte aligned; only from open(). Freed by the engine. NULL when it is out. */
+void *leat_task_memory(struct leat_task *task, size_t size);
 static inline void leat_count(struct leat_task *task, int counter, uint64_t by)
 {
 	task->counters[counter] += by;
