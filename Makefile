@@ -45,7 +45,7 @@ TOOL_SRC   := $(filter %_tool.c,$(TEST_ALL))
 FUZZ_SRC   := $(filter %_fuzz.c,$(TEST_ALL))
 HELP_SRC   := $(filter-out $(TEST_SRC) $(TOOL_SRC) $(FUZZ_SRC),$(TEST_ALL))
 BENCH_SRC  := $(wildcard bench/micro/*_bench.c)
-OPERATORS  := $(patsubst operators/%.c,%,$(sort $(wildcard operators/*.c)))
+OPERATORS  := $(sort $(patsubst operators/%.c,%,$(wildcard operators/*.c)))
 # Installed as leat/<name>.h: what an operator or an embedding program includes.
 PUBLIC     := base/error.h base/column.h $(wildcard stream/row.h) stream/operator.h $(wildcard stream/leat.h)
 
