@@ -173,7 +173,7 @@ LIBDIR     = $(DESTDIR)$(PREFIX)/lib
 INCLUDEDIR = $(DESTDIR)$(PREFIX)/include/leat
 SHAREDIR   = $(DESTDIR)$(PREFIX)/share
 
-install: all                          ## to PREFIX=/usr/local (and DESTDIR): program, libraries, headers, leat.pc, man page, pipelines, schemas
+install: all                          ## to PREFIX=/usr/local (and DESTDIR): program, libraries, headers, pkg-config files, man page, pipelines, schemas
 	install -d $(DESTDIR)$(PREFIX)/bin $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(SHAREDIR)/man/man1 $(SHAREDIR)/leat/pipelines $(SHAREDIR)/leat/schemas
 	install -m 755 $(BUILD)/leat $(DESTDIR)$(PREFIX)/bin/leat
 	install -m 644 $(LIBLEAT) $(LIBDIR)/libleat.a
@@ -182,13 +182,13 @@ install: all                          ## to PREFIX=/usr/local (and DESTDIR): pro
 	ln -sf libleat.so.$(VERSION) $(LIBDIR)/libleat.so
 	set -e; for h in $(PUBLIC); do \
 		sed -E 's|#include "(base\|stream)/([a-z_]+\.h)"|#include <leat/\2>|' $$h > $(INCLUDEDIR)/$${h##*/}; chmod 644 $(INCLUDEDIR)/$${h##*/}; done
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' scripts/templates/leat.pc.in > $(LIBDIR)/pkgconfig/leat.pc
+	for p in leat leat-static; do sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' scripts/templates/$$p.pc.in > $(LIBDIR)/pkgconfig/$$p.pc; done
 	sed 's|@VERSION@|$(VERSION)|' man/leat.1 > $(SHAREDIR)/man/man1/leat.1
 	install -m 644 $(wildcard pipelines/*.yaml) $(SHAREDIR)/leat/pipelines
 	install -m 644 $(wildcard schemas/*.avsc) $(SHAREDIR)/leat/schemas
 	[ -n "$(DESTDIR)" ] || ldconfig || true
 uninstall:                            ## takes away what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/leat $(LIBDIR)/libleat.a $(LIBDIR)/libleat.so* $(LIBDIR)/pkgconfig/leat.pc $(SHAREDIR)/man/man1/leat.1
+	rm -f $(DESTDIR)$(PREFIX)/bin/leat $(LIBDIR)/libleat.a $(LIBDIR)/libleat.so* $(LIBDIR)/pkgconfig/leat.pc $(LIBDIR)/pkgconfig/leat-static.pc $(SHAREDIR)/man/man1/leat.1
 	rm -rf $(INCLUDEDIR) $(SHAREDIR)/leat
 clean:                                ## removes build and its siblings
 	rm -rf $(BUILD) build-asan build-tsan build-fuzz

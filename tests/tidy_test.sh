@@ -104,7 +104,7 @@ finds a_subfolder_that_no_readme_names_is_found readmes "tests/faults: no README
 echo "see /""work/main and /home""/someone" >>cli/README.md
 finds a_machine_path_is_found machine_paths "cli/README.md:2:"
 
-echo "from https://repo1"".maven.org/x" >>cli/README.md
+echo "from https://repo1"".maven"".org/x" >>cli/README.md
 finds a_registry_host_is_found machine_paths "cli/README.md:2:"
 
 head -c 1000001 /dev/zero >cli/data.bin

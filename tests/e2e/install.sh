@@ -40,14 +40,17 @@ END
 make_quietly() {
 	make --no-print-directory BUILD="${BUILD:-build}" PREFIX="$work/usr" "$@"
 }
-builds_with() { # pkg-config flags; compiler flags
+builds_with() { # name for pkg-config
 	local flags
-	read -r -a flags <<<"$(PKG_CONFIG_PATH=$work/usr/lib/pkgconfig pkg-config --cflags --libs $1 leat)"
-	gcc -std=c11 -Wall -Wextra -Wpedantic -Werror "$work/mine.c" -o "$work/mine" $2 "${flags[@]}" &&
+	read -r -a flags <<<"$(PKG_CONFIG_PATH=$work/usr/lib/pkgconfig pkg-config --cflags --libs "$1")"
+	gcc -std=c11 -Wall -Wextra -Wpedantic -Werror "$work/mine.c" -o "$work/mine" "${flags[@]}" &&
 		[ "$(LD_LIBRARY_PATH=$work/usr/lib "$work/mine")" = "not found" ]
 }
 linked_with_soname() {
 	readelf -d "$work/mine" | grep 'NEEDED.*libleat\.so\.[0-9]*\]'
+}
+no_libleat_needed() {
+	! readelf -d "$work/mine" | grep libleat
 }
 every_header_alone() {
 	local header
@@ -57,7 +60,7 @@ every_header_alone() {
 	done
 }
 page_without_complaints() {
-	[ -s "$work/usr/share/man/man1/leat.1" ] && ! grep -n '@[A-Z]*@' "$work/usr/share/man/man1/leat.1" "$work/usr/lib/pkgconfig/leat.pc"
+	[ -s "$work/usr/share/man/man1/leat.1" ] && ! grep -n '@[A-Z]*@' "$work/usr/share/man/man1/leat.1" "$work"/usr/lib/pkgconfig/*.pc
 }
 nothing_left() {
 	[ -z "$(find "$work/usr" -type f -o -type l)" ]
@@ -69,9 +72,10 @@ hardened() {
 check make_install_succeeds make_quietly install
 check the_program_runs_from_there env LD_LIBRARY_PATH= "$work/usr/bin/leat" --version
 check the_program_is_hardened hardened
-check a_program_builds_with_the_shared_library builds_with "" ""
+check a_program_builds_with_the_shared_library builds_with leat
 check and_names_the_library_by_its_soname linked_with_soname
-check a_program_builds_with_the_static_library builds_with --static "-Wl,-Bstatic -L$work/usr/lib -lleat -Wl,-Bdynamic"
+check a_program_builds_with_the_static_library builds_with leat-static
+check and_needs_no_libleat_then no_libleat_needed
 check every_header_compiles_alone every_header_alone
 check page_and_pc_file_have_their_values page_without_complaints
 check make_uninstall_leaves_nothing make_quietly uninstall
