@@ -47,7 +47,7 @@ HELP_SRC   := $(filter-out $(TEST_SRC) $(TOOL_SRC) $(FUZZ_SRC),$(TEST_ALL))
 BENCH_SRC  := $(wildcard bench/micro/*_bench.c)
 OPERATORS  := $(sort $(patsubst operators/%.c,%,$(wildcard operators/*.c)))
 # Installed as leat/<name>.h: what an operator or an embedding program includes.
-PUBLIC     := base/error.h base/column.h $(wildcard stream/row.h) stream/operator.h $(wildcard stream/leat.h)
+PUBLIC     := $(wildcard base/error.h base/column.h base/row.h stream/operator.h stream/leat.h)
 
 OPERATORS_LIST := $(BUILD)/gen/operators_list.c
 LIB_OBJ    := $(patsubst %,$(BUILD)/obj/%.o,$(LIB_SRC)) $(BUILD)/obj/gen/operators_list.c.o

@@ -18,15 +18,15 @@ base             base/
 schemas          base/ schemas/
 state            base/ state/
 stream           base/ schemas/ state/ stream/
-operators/model  operators/model/
-operators        stream/operator.h operators/model/ base/column.h base/error.h
+operators/model  operators/model/ base/column.h base/error.h
+operators        stream/operator.h operators/model/ base/column.h base/error.h base/row.h
 cli              base/ schemas/ state/ stream/ serve/ cli/
 serve            base/ schemas/ state/ stream/ serve/
 '
-# where | except | calls | instead
+# where | except | calls | why. (Tests and benches may call malloc: what they allocate must not be counted among the allocations that are made to fail.)
 banned='
-.               | -      | sprintf vsprintf strcpy strcat strncpy strncat strtok gets atoi atol atof system alloca popen | the bounded calls of base/base.h
-.               | base/  | malloc calloc realloc reallocarray strdup strndup asprintf vasprintf aligned_alloc posix_memalign free | leat_malloc and its kin: they can be made to fail
+.               | -      | sprintf vsprintf strcpy strcat strncpy strncat strtok gets atoi atol atof system alloca popen | there are bounded calls
+.               | base/ tests/ bench/ | malloc calloc realloc reallocarray strdup strndup asprintf vasprintf aligned_alloc posix_memalign free | leat_malloc and its kin can be made to fail
 .               | -      | rocksdb_flush rocksdb_flush_cf rocksdb_flush_cfs | they flush one family even with atomic_flush on
 tests           | -      | sleep usleep nanosleep clock_nanosleep | time is a parameter
 operators       | -      | rand random drand48 time clock_gettime gettimeofday getenv pthread_create | the result may hang only on rows, options and tables
@@ -81,16 +81,17 @@ check_openings() {
 }
 
 check_banned() {
-	local where except calls instead
+	local where except calls why
 	code >"$work/code"
 	printf '%s\n' "$exceptions" | sed 's/#.*//' >"$work/exceptions"
-	while IFS='|' read -r where except calls instead; do
+	while IFS='|' read -r where except calls why; do
 		where=$(echo $where) except=$(echo $except) calls=$(echo $calls)
 		[ -n "$where" ] || continue
-		awk -v where="$where/" -v except="$except" -v calls="$calls" -v instead="$instead" -v list="$work/exceptions" '
+		awk -v where="$where/" -v except="$except" -v calls="$calls" -v why="$why" -v list="$work/exceptions" '
 			BEGIN {
 				while ((getline line < list) > 0) { split(line, w, " "); allowed[w[1] " " w[2]] = 1 }
 				count = split(calls, call, " ")
+				skipped = split(except, skip, " ")
 				any = calls
 				gsub(/ +/, "|", any)
 				any = "(" any ")[ \t]*\\("
@@ -99,12 +100,12 @@ check_banned() {
 			{
 				file = $0; sub(/:.*/, "", file)
 				if (where != "./" && index(file, where) != 1) next
-				if (index(file, except) == 1) next
+				for (i = 1; i <= skipped; i++) if (index(file, skip[i]) == 1) next
 				text = $0; sub(/^[^:]*:[0-9]*:/, "", text)
 				place = substr($0, 1, length($0) - length(text))
 				for (i = 1; i <= count; i++)
 					if (match(text, "(^|[^A-Za-z0-9_.>])" call[i] "[ \t]*\\(") && !((file " " call[i]) in allowed))
-						print place " " call[i] "() is banned:" instead
+						print place " " call[i] "() is banned:" why
 			}' "$work/code"
 	done <<<"$banned"
 }
@@ -155,7 +156,7 @@ check_unused_functions() {
 		source=${object#"$build/obj/"}
 		[ -f "${source%.o}" ] || [ -f "$build/${source%.o}" ] && echo "$object"
 	done | xargs -r nm -A --undefined-only 2>/dev/null | awk '{ print $NF }' | LC_ALL=C sort -u >"$work/used"
-	cat base/error.h base/column.h stream/row.h stream/operator.h stream/leat.h 2>/dev/null | grep -oE '\bleat_[a-z0-9_]+' | LC_ALL=C sort -u >"$work/public"
+	cat base/error.h base/column.h base/row.h stream/operator.h stream/leat.h 2>/dev/null | grep -oE '\bleat_[a-z0-9_]+' | LC_ALL=C sort -u >"$work/public"
 	awk -v used="$work/used" -v public="$work/public" '
 		BEGIN { while ((getline n < used) > 0) known[n] = 1; while ((getline n < public) > 0) known[n] = 1 }
 		$1 !~ /^(leat_|operator_)/ { print $2 ": " $1 ": global names begin with leat_"; next }
