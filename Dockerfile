@@ -9,7 +9,7 @@ RUN make -j"$(nproc)" all && make install PREFIX=/usr DESTDIR=/out && strip /out
 FROM debian:bookworm-slim
 COPY scripts/install.sh /tmp/install.sh
 RUN bash /tmp/install.sh runtime && rm -rf /var/lib/apt/lists/* /tmp/install.sh \
-	&& useradd --system --uid 10001 --home-dir /var/lib/leat leat && install -d -o leat -g leat /var/lib/leat
+	&& useradd --uid 10001 --home-dir /var/lib/leat --no-create-home --shell /usr/sbin/nologin leat && install -d -o leat -g leat /var/lib/leat
 COPY --from=build /out/usr/bin/leat /usr/bin/leat
 COPY --from=build /out/usr/share/leat /usr/share/leat
 USER 10001
