@@ -125,7 +125,7 @@ summary() {
 		sed "/^time/!s|^\([a-z]*\) |\1 ${name%.log.result}: |" "$file"
 	done >"$results"
 	echo
-	echo "slowest:"
+	echo "took $SECONDS s; slowest:"
 	sed -n 's/^time //p' "$results" | sort -rn | head -n 5 | awk '{ printf "  %6.1f s  %s\n", $1 / 1000, $2 }'
 	if grep -q '^skip' "$results"; then
 		echo "skipped, and why:"

@@ -16,17 +16,15 @@ say() { # status name
 		status=1
 	fi
 }
-# Make's own job server and flags are those of the `make test` around us.
-unset MAKEFLAGS MAKELEVEL MFLAGS
 
-RUN_SECONDS=5 make run >"$work/first.log" 2>&1
+RUN_SECONDS=5 make --no-print-directory run >"$work/first.log" 2>&1
 say $? run_seconds_end_it_with_status_0
 [ "$(wc -l <"$work/first.log")" -gt 2 ]
 say $? it_says_what_it_does
 
 # As a terminal does it: the signal goes to the whole foreground group, make included.
 set -m
-make run >"$work/second.log" 2>&1 &
+make --no-print-directory run >"$work/second.log" 2>&1 &
 group=$!
 set +m
 until=$((SECONDS + 60))
