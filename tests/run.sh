@@ -10,6 +10,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export BUILD=${BUILD:-build}
 export BROKER=${BROKER:-127.0.0.1:19092} BROKER_DIR=${BROKER_DIR:-$PWD/$BUILD/broker}
 logs=$BUILD/test-logs
+# Only what libraries of others do wrong stands in these files.
+export UBSAN_OPTIONS=print_stacktrace=1
+[ ! -f tests/sanitizers/lsan.supp ] || export LSAN_OPTIONS=suppressions=$PWD/tests/sanitizers/lsan.supp
+[ ! -f tests/sanitizers/tsan.supp ] || export TSAN_OPTIONS=suppressions=$PWD/tests/sanitizers/tsan.supp
 
 # ---- one test: its output in $log, then "pass NAME", "fail NAME: why", "skip NAME: why" and "time SECONDS" lines in $log.result ----
 
