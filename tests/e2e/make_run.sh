@@ -28,7 +28,7 @@ make --no-print-directory run >"$work/second.log" 2>&1 &
 group=$!
 set +m
 until=$((SECONDS + 60))
-while [ "$(wc -l <"$work/second.log")" -lt 4 ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
+while kill -0 $group 2>/dev/null && [ "$(wc -l <"$work/second.log")" -lt 4 ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
 began=$SECONDS
 kill -INT -- "-$group"
 say $? it_runs_until_it_is_told_to_stop
@@ -43,7 +43,7 @@ set -m
 leat=$!
 set +m
 until=$((SECONDS + 30))
-while [ "$(wc -l <"$work/third.log")" -lt 3 ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
+while kill -0 $leat 2>/dev/null && [ "$(wc -l <"$work/third.log")" -lt 3 ] && [ $SECONDS -lt $until ]; do sleep 0.2; done
 kill -INT $leat
 wait $leat
 say $? leat_ends_with_status_0_on_ctrl_c
