@@ -67,8 +67,6 @@ int leat_rows_find_tables(struct leat_rows *rows, const struct leat_bytes *keys,
 int leat_rows_peek(struct leat_rows *rows, struct leat_bytes key, uint32_t partition_hash, struct leat_row **out);
 /* Marks table @index's entry of @row as written at @now_ms. */
 void leat_rows_touch(struct leat_rows *rows, struct leat_row *row, size_t index, int64_t now_ms);
-/* Resets table @index's entry when its last write is older than its ttl at @now_ms: it then counts as absent and init() has run. */
-void leat_rows_expire(struct leat_rows *rows, struct leat_row *row, size_t index, int64_t now_ms);
 void leat_rows_delete(struct leat_rows *rows, struct leat_row *row, size_t index);
 struct leat_bytes leat_rows_key(const struct leat_rows *rows, const struct leat_row *row);
 uint32_t leat_rows_partition_hash(const struct leat_rows *rows, const struct leat_row *row);

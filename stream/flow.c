@@ -182,10 +182,20 @@ void leat_flow_close(struct leat_lane *lane)
 		close_group(&lane->groups[i]);
 	for (size_t i = 0; lane->streams && i < lane->pipeline->stream_count; i++)
 		close_stream(&lane->streams[i]);
+	for (size_t i = 0; i < lane->held_count; i++)
+		leat_free(lane->held[i]);
+	leat_free(lane->held);
 	leat_free(lane->streams);
 	leat_free(lane->nodes);
 	leat_free(lane->rejections);
 	leat_arena_close(lane->arena);
+	lane->streams = NULL;
+	lane->nodes = NULL;
+	lane->rejections = NULL;
+	lane->arena = NULL;
+	lane->held = NULL;
+	lane->held_count = lane->held_capacity = 0;
+	memset(lane->groups, 0, sizeof lane->groups);
 }
 
 /* ---- selections ---- */

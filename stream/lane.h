@@ -147,6 +147,8 @@ struct leat_lane {
 	struct leat_sink_run sinks[LEAT_SINKS_MAX];
 	struct leat_outlet outlets[LEAT_SINKS_MAX + LEAT_NODES_MAX];
 	size_t outlet_count;
+	void **held;                         /* leat_task_memory: freed with the operators */
+	size_t held_count, held_capacity;
 	struct leat_rejection *rejections;
 	size_t rejection_count;
 	struct leat_buffer scratch;

@@ -35,8 +35,12 @@ void leat_row_touch(struct leat_task *task, int table, size_t row)
 void leat_row_expire(const struct leat_task *task, int table, size_t row)
 {
 	const struct leat_table_view *view = &task->tables[table];
-	const struct leat_stream_run *run = stream_of(task);
-	leat_rows_expire(view->rows, view->row[row], table_of(task, table)->index, run->time_ms[row]);
+	struct leat_bytes key = leat_rows_key(view->rows, view->row[row]);
+	uint32_t hash = leat_rows_partition_hash(view->rows, view->row[row]);
+	struct leat_row *same;
+	int64_t now = stream_of(task)->time_ms[row];
+	/* The row is in memory, so nothing can fail that has not failed when the batch was resolved. */
+	(void)leat_rows_find_tables(view->rows, &key, &hash, &now, 1, 1u << table_of(task, table)->index, &same, NULL);
 }
 
 void leat_entry_delete(struct leat_task *task, int table, size_t row)
@@ -138,6 +142,23 @@ void *leat_scratch(struct leat_task *task, size_t size)
 	return leat_arena_take(node_of(task)->lane->arena, size);
 }
 
+void *leat_task_memory(struct leat_task *task, size_t size)
+{
+	struct leat_lane *lane = node_of(task)->lane;
+	if (lane->held_count == lane->held_capacity) {
+		size_t capacity = LEAT_MAX(lane->held_capacity * 2, (size_t)16);
+		void **held = leat_realloc(lane->held, capacity * sizeof *held);
+		if (!held)
+			return NULL;
+		lane->held = held;
+		lane->held_capacity = capacity;
+	}
+	void *memory = leat_aligned(64, size);
+	if (memory)
+		lane->held[lane->held_count++] = memory;
+	return memory;
+}
+
 const struct leat_column *leat_evaluate(struct leat_task *task, const struct leat_expression *expression, const struct leat_batch *in)
 {
 	return leat_expression_run(expression, in, node_of(task)->lane->arena);
@@ -155,8 +176,7 @@ int leat_timer(struct leat_task *task, int table, size_t row, int64_t at_ms)
 	struct leat_table_view *view = &task->tables[table];
 	const struct leat_node_run *node = node_of(task);
 	LEAT_ASSERT(at_ms >= stream_of(task)->time_ms[row] + node->node->timer_min_ms);
-	leat_rows_timer_set(view->rows, view->row[row], table_of(task, table)->index, at_ms);
-	return 0;
+	return leat_rows_timer_set(view->rows, view->row[row], table_of(task, table)->index, at_ms);
 }
 
 void leat_timer_delete_entry(struct leat_task *task, const struct leat_timer_event *event)
@@ -168,8 +188,7 @@ int leat_timer_again(struct leat_task *task, const struct leat_timer_event *even
 {
 	if (at_ms <= event->at_ms)
 		return LEAT_ELIMIT;
-	leat_rows_timer_set(task->tables[event->table].rows, event->row, table_of(task, event->table)->index, at_ms);
-	return 0;
+	return leat_rows_timer_set(task->tables[event->table].rows, event->row, table_of(task, event->table)->index, at_ms);
 }
 
 /* ---- weights ---- */

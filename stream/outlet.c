@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-enum { KEY_NULL = UINT32_MAX, TOO_LARGE = 1 << 20, TOO_LARGE_KEEP = 1024 };
+#define KEY_NULL UINT32_MAX
+
+enum { TOO_LARGE = 1 << 20, TOO_LARGE_KEEP = 1024 };
 
 /* ---- opening ---- */
 

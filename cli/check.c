@@ -1,0 +1,120 @@
+/* leat check, leat graph, leat operators: looking at pipelines without running them. */
+#include "cli/cli.h"
+#include "stream/expression.h"
+#include "stream/operators_list.h"
+#include "stream/pipeline.h"
+
+static int load(const struct leat_verb *verb, int count, char **arguments, const char *const *overrides, struct leat_pipeline **out)
+{
+	struct leat_fault fault = { 0 };
+	if (count != 1)
+		return leat_usage(verb, "one pipeline file is needed");
+	return leat_pipeline_load(out, arguments[0], overrides, &fault) < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+}
+
+static int check(int count, char **arguments)
+{
+	const char *overrides[64] = { NULL };
+	bool json = false;
+	const struct leat_flag flags[] = {
+		{ "--set", LEAT_FLAG_LIST, overrides, "PATH=VALUE: another value for one setting, e.g. sinks.decisions.topic=x" },
+		{ "--json", LEAT_FLAG_SWITCH, &json, "print what was found as JSON" },
+	};
+	struct leat_pipeline *pipeline;
+	int left = leat_flags_parse(&leat_verb_check, flags, LEAT_COUNT_OF(flags), count, arguments);
+	if (left < 0)
+		return LEAT_EXIT_USAGE;
+	int status = load(&leat_verb_check, left, arguments, overrides, &pipeline);
+	if (status)
+		return status;
+	printf(json ? "{\"pipeline\":\"%s\",\"sources\":%zu,\"operators\":%zu,\"sinks\":%zu}\n" : "%s is right: %zu sources, %zu operators, %zu sinks\n",
+	       pipeline->name, pipeline->source_count, pipeline->node_count, pipeline->sink_count);
+	leat_pipeline_free(pipeline);
+	return LEAT_EXIT_OK;
+}
+const struct leat_verb leat_verb_check = { "check", "PIPELINE [--set PATH=VALUE]", "checks a pipeline file whole, without starting anything", check, NULL };
+
+static int graph(int count, char **arguments)
+{
+	bool dot = false;
+	const struct leat_flag flags[] = { { "--dot", LEAT_FLAG_SWITCH, &dot, "DOT for graphviz instead of text" } };
+	struct leat_pipeline *pipeline;
+	int left = leat_flags_parse(&leat_verb_graph, flags, LEAT_COUNT_OF(flags), count, arguments);
+	if (left < 0)
+		return LEAT_EXIT_USAGE;
+	int status = load(&leat_verb_graph, left, arguments, NULL, &pipeline);
+	if (status)
+		return status;
+	(dot ? leat_graph_dot : leat_graph_text)(pipeline, stdout);
+	leat_pipeline_free(pipeline);
+	return LEAT_EXIT_OK;
+}
+const struct leat_verb leat_verb_graph = { "graph", "PIPELINE [--dot]", "draws a pipeline as text or DOT", graph, NULL };
+
+static void print_names(const char *title, const struct leat_output *outputs)
+{
+	for (size_t i = 0; outputs && outputs[i].name; i++)
+		printf("%s`%s`%s%s", i ? ", " : title, outputs[i].name, outputs[i].help ? " - " : "", outputs[i].help ? outputs[i].help : "");
+	if (outputs && outputs[0].name)
+		printf("\n\n");
+}
+
+static void print_operator(const struct leat_operator *op)
+{
+	printf("## %s\n\n%s\n\n", op->name, op->help);
+	leat_options_print(op->options, stdout);
+	printf("\n");
+	print_names("Outputs: ", op->outputs);
+	for (size_t i = 0; op->columns && op->columns[i].name; i++)
+		printf("%s`%s` (%s)", i ? "; " : "Adds columns: ", op->columns[i].name, op->columns[i].help ? op->columns[i].help : "");
+	if (op->columns && op->columns[0].name)
+		printf("\n\n");
+	for (size_t i = 0; op->tables && op->tables[i].name; i++)
+		printf("%s`%s` (%s)", i ? "; " : "State: ", op->tables[i].name, op->tables[i].help ? op->tables[i].help : "");
+	if (op->tables && op->tables[0].name)
+		printf("\n\n");
+	for (size_t i = 0; op->counters && op->counters[i]; i++)
+		printf("%s`%s`", i ? ", " : "Counters: ", op->counters[i]);
+	if (op->counters && op->counters[0])
+		printf("\n\n");
+}
+
+static void print_reference(void)
+{
+	printf("# Reference\n\nMade by `leat operators --markdown` from the program itself; do not edit.\n\n# Operators\n\n");
+	for (size_t i = 0; leat_operators[i]; i++)
+		print_operator(leat_operators[i]);
+	printf("## rekey\n\nSends rows through an internal topic to the task that owns their new key. Operators after it see the field `by` as message key. Columns of type vector do not travel.\n\n"
+	       "| option | type | default | meaning |\n|---|---|---|---|\n| `by` | field | must be given | string or int field that becomes the key |\n");
+	printf("\n# Expressions\n\n");
+	leat_expression_help(stdout);
+	printf("\n# Pipeline file\n");
+	leat_pipeline_print_options(stdout);
+}
+
+static int operators(int count, char **arguments)
+{
+	bool markdown = false;
+	const struct leat_flag flags[] = { { "--markdown", LEAT_FLAG_SWITCH, &markdown, "the whole reference: operators, expressions, settings" } };
+	int left = leat_flags_parse(&leat_verb_operators, flags, LEAT_COUNT_OF(flags), count, arguments);
+	if (left < 0)
+		return LEAT_EXIT_USAGE;
+	if (markdown) {
+		print_reference();
+		return LEAT_EXIT_OK;
+	}
+	bool found = left == 0;
+	for (size_t i = 0; leat_operators[i]; i++) {
+		if (left == 0)
+			printf("%-12s %s\n", leat_operators[i]->name, leat_operators[i]->help);
+		for (int k = 0; k < left; k++)
+			if (strcmp(arguments[k], leat_operators[i]->name) == 0) {
+				print_operator(leat_operators[i]);
+				found = true;
+			}
+	}
+	if (left == 0)
+		printf("%-12s %s\n", "rekey", "Sends rows to the task that owns another key.");
+	return found ? LEAT_EXIT_OK : leat_usage(&leat_verb_operators, "there is no operator '%s'", arguments[0]);
+}
+const struct leat_verb leat_verb_operators = { "operators", "[NAME ...] [--markdown]", "lists the operators, or one with its options", operators, NULL };

@@ -1,0 +1,121 @@
+/* Arguments of verbs by tables, exit statuses, signals. */
+#include "cli/cli.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LIST_MAX = 64 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	if (interrupted)
+		_exit(128 + number);
+	interrupted = 1;
+}
+
+void leat_catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+bool leat_interrupted(void *unused)
+{
+	(void)unused;
+	return interrupted != 0;
+}
+
+int leat_usage(const struct leat_verb *verb, const char *format, ...)
+{
+	va_list arguments;
+	fprintf(stderr, "leat %s: ", verb->name);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, "\nusage: leat %s %s\n", verb->name, verb->arguments);
+	return LEAT_EXIT_USAGE;
+}
+
+int leat_failed(const struct leat_fault *fault)
+{
+	fprintf(stderr, "leat: %s\n", fault->text[0] ? fault->text : leat_error_text(fault->code));
+	return fault->code == LEAT_ECONFIG ? LEAT_EXIT_USAGE : LEAT_EXIT_FAILED;
+}
+
+static void print_help(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count)
+{
+	printf("leat %s %s\n%s\n\n", verb->name, verb->arguments, verb->help);
+	for (size_t i = 0; i < flag_count; i++)
+		printf("  %-22s %s\n", flags[i].name, flags[i].help);
+	if (verb->more)
+		printf("\n%s\n", verb->more);
+}
+
+static const struct leat_flag *find_flag(const struct leat_flag *flags, size_t flag_count, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	size_t length = equals ? (size_t)(equals - text) : strlen(text);
+	for (size_t i = 0; i < flag_count; i++)
+		if (strlen(flags[i].name) == length && strncmp(flags[i].name, text, length) == 0)
+			return &flags[i];
+	return NULL;
+}
+
+static int set_flag(const struct leat_verb *verb, const struct leat_flag *flag, char *value)
+{
+	char *end;
+	const char **list = flag->at;
+	switch (flag->type) {
+	case LEAT_FLAG_TEXT:
+		*(const char **)flag->at = value;
+		return 0;
+	case LEAT_FLAG_NUMBER:
+		*(double *)flag->at = strtod(value, &end);
+		if (end == value || *end || !isfinite(*(double *)flag->at))
+			return leat_usage(verb, "%s must be a number, not '%s'", flag->name, value);
+		return 0;
+	default:
+		for (size_t i = 0; i < LIST_MAX - 1; i++)
+			if (!list[i]) {
+				list[i] = value;
+				return 0;
+			}
+		return leat_usage(verb, "%s is given too often", flag->name);
+	}
+}
+
+int leat_flags_parse(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count, int count, char **arguments)
+{
+	int left = 0;
+	for (int i = 0; i < count; i++) {
+		char *text = arguments[i];
+		if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0) {
+			print_help(verb, flags, flag_count);
+			exit(LEAT_EXIT_OK);
+		}
+		if (text[0] != '-' || !text[1]) {
+			arguments[left++] = text;
+			continue;
+		}
+		const struct leat_flag *flag = find_flag(flags, flag_count, text);
+		char *value = strchr(text, '=');
+		if (!flag)
+			return leat_usage(verb, "unknown option %s", text), -1;
+		if (flag->type == LEAT_FLAG_SWITCH) {
+			if (value)
+				return leat_usage(verb, "%s takes no value", flag->name), -1;
+			*(bool *)flag->at = true;
+			continue;
+		}
+		if (!value && i + 1 == count)
+			return leat_usage(verb, "%s needs a value", flag->name), -1;
+		if (set_flag(verb, flag, value ? value + 1 : arguments[++i]))
+			return -1;
+	}
+	return left;
+}
