@@ -104,9 +104,12 @@ $(LIBLEAT): $(LIB_OBJ)
 	@rm -f $@
 	$(call say,ar,$@)
 	$(Q)ar rcs $@ $^
-$(LIBSO): $(LIB_OBJ)
+$(BUILD)/gen/exports.map: FORCE
+	@mkdir -p $(@D)
+	@echo '{ global: leat_*; operator_*; local: *; };' $(INTO)
+$(LIBSO): $(LIB_OBJ) $(BUILD)/gen/exports.map
 	$(call say,link,$@)
-	$(Q)$(CC) -shared -Wl,-soname,libleat.so.$(SOVERSION) -Wl,--no-undefined $(OPT) $(HARD) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LIBS)
+	$(Q)$(CC) -shared -Wl,-soname,libleat.so.$(SOVERSION) -Wl,--no-undefined -Wl,--version-script=$(BUILD)/gen/exports.map $(OPT) $(HARD) $(CFLAGS) $(LDFLAGS) $(LIB_OBJ) -o $@ $(LIBS)
 	@ln -sf $(@F) $(BUILD)/libleat.so.$(SOVERSION) && ln -sf $(@F) $(BUILD)/libleat.so
 $(BUILD)/leat: $(MAIN_OBJ) $(BUILD)/libcli.a $(LIBLEAT)
 	$(call say,link,$@)

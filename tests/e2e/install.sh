@@ -49,6 +49,9 @@ builds_with() { # name for pkg-config
 linked_with_soname() {
 	readelf -d "$work/mine" | grep 'NEEDED.*libleat\.so\.[0-9]*\]'
 }
+only_our_names_exported() {
+	! nm -D --defined-only "$work/usr/lib/libleat.so" | awk '{ print $NF }' | grep -vE '^(leat|operator)_'
+}
 no_libleat_needed() {
 	! readelf -d "$work/mine" | grep libleat
 }
@@ -74,6 +77,7 @@ check the_program_runs_from_there env LD_LIBRARY_PATH= "$work/usr/bin/leat" --ve
 check the_program_is_hardened hardened
 check a_program_builds_with_the_shared_library builds_with leat
 check and_names_the_library_by_its_soname linked_with_soname
+check the_shared_library_exports_only_our_names only_our_names_exported
 check a_program_builds_with_the_static_library builds_with leat-static
 check and_needs_no_libleat_then no_libleat_needed
 check every_header_compiles_alone every_header_alone
