@@ -49,7 +49,7 @@ int kafka_fail(struct leat_fault *fault, rd_kafka_resp_err_t code, const char *f
 	char what[256];
 	vsnprintf(what, sizeof what, format, arguments);
 	va_end(arguments);
-	fault->fatal = ours == LEAT_EBROKER || ours == LEAT_EFENCED;
+	fault->fatal = false;   /* what ends a session for good is decided where it is known */
 	return leat_fail(fault, ours, "%s: %s", what, rd_kafka_err2str(code));
 }
 
@@ -168,15 +168,30 @@ static int make_directories(char *path, struct leat_fault *fault)
 	return 0;
 }
 
+static char *store_path(const struct leat_transport *transport, int32_t task)
+{
+	const struct leat_kafka *kafka = (const struct leat_kafka *)transport;
+	return leat_printf("%s/%s/%s/%d", kafka->state_dir, kafka->application, kafka->instance, (int)task);
+}
+
 static int open_store(struct leat_transport *transport, struct leat_storage *storage, int32_t task, const char *owner, struct leat_store **out, struct leat_fault *fault)
 {
-	struct leat_kafka *kafka = (struct leat_kafka *)transport;
-	char *path = leat_printf("%s/%s/%s/%d", kafka->state_dir, kafka->application, kafka->instance, (int)task);
+	char *path = store_path(transport, task);
 	if (!path)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	int rc = make_directories(path, fault);
 	if (rc == 0)
 		rc = leat_store_open(out, storage, path, owner, fault);
+	leat_free(path);
+	return rc;
+}
+
+static int discard_store(struct leat_transport *transport, int32_t task, struct leat_fault *fault)
+{
+	char *path = store_path(transport, task);
+	if (!path)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	int rc = leat_store_remove(path, fault);
 	leat_free(path);
 	return rc;
 }
@@ -202,6 +217,7 @@ static const struct leat_transport_ops ops = {
 	.session_poll = kafka_session_poll,
 	.session_wake = kafka_session_wake,
 	.session_committed = kafka_session_committed,
+	.session_owner = kafka_session_owner,
 	.session_fence = kafka_session_fence,
 	.feed_open = kafka_feed_open,
 	.feed_take = kafka_feed_take,
@@ -215,6 +231,7 @@ static const struct leat_transport_ops ops = {
 	.session_reset = kafka_session_reset,
 	.session_changelog_end = kafka_session_changelog_end,
 	.store_open = open_store,
+	.store_discard = discard_store,
 	.feed_lag = kafka_feed_lag,
 	.session_close = kafka_session_close,
 };

@@ -1,7 +1,7 @@
 /* Committing: outputs, rows and positions in one transaction; starting again after a failure; reading what was committed. */
 #include "stream/kafka_internal.h"
 
-enum { OFFSETS_MS = 5000, END_TRY_MS = 1000, FENCE_MS = 10000, PEEK_MS = 2000, OWNER_MS = 500 };
+enum { OFFSETS_MS = 5000, END_TRY_MS = 1000, FENCE_MS = 10000, PEEK_MS = 2000 };
 
 /* ---- positions ---- */
 
@@ -204,6 +204,8 @@ int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
 int kafka_session_fence(struct leat_session *session, const char *transactional_id, struct leat_fault *fault)
 {
 	struct kafka_producer *other = NULL;
+	if (strcmp(transactional_id, session->transactional_id) == 0)
+		return 0;   /* our own was ended when our producer started */
 	LEAT_TRY(kafka_producer_open(session->kafka, KAFKA_TRANSACTIONAL, &session->sizes, transactional_id, &other, fault));
 	int rc = kafka_producer_init(other, kafka_now_ms() + FENCE_MS, NULL, fault);
 	kafka_producer_close(other);
@@ -224,20 +226,21 @@ static void split(const char *stored, size_t length, char *owner, size_t owner_s
 		snprintf(rest, rest_size, "%.*s", (int)(length - skip), length ? stored + skip : "");
 }
 
-/* Who committed last, read past a pending transaction. Best effort: "" when it cannot be told. */
-static void find_owner(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size)
+/* Read past a pending transaction, by a client that does not ask for stable offsets. */
+int kafka_session_owner(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size)
 {
 	rd_kafka_t *peek = NULL;
-	if (size)
-		owner[0] = '\0';
+	LEAT_ASSERT(size > 0);
+	owner[0] = '\0';
 	if (kafka_client_new(session->kafka, KAFKA_PEEK, NULL, &peek, NULL) != 0)
-		return;
+		return 0;
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	const rd_kafka_topic_partition_t *one = rd_kafka_topic_partition_list_add(list, topic, partition);
 	if (!rd_kafka_committed(peek, list, PEEK_MS) && !one->err && one->metadata)
 		split(one->metadata, one->metadata_size, owner, size, NULL, 0);
 	rd_kafka_topic_partition_list_destroy(list);
 	kafka_dispose(session->kafka, peek);
+	return (int)strlen(owner);
 }
 
 int kafka_session_committed(struct leat_session *session, const char *topic, int32_t partition, int64_t *offset, char *metadata, size_t size, int64_t timeout_ms, struct leat_fault *fault)
@@ -251,10 +254,6 @@ int kafka_session_committed(struct leat_session *session, const char *topic, int
 	int rc = 0;
 	if (err) {
 		rc = kafka_fail(fault, err, "the committed offset of %s [%d]", topic, (int)partition);
-		if (rc == LEAT_ERETRY && timeout_ms >= OWNER_MS)
-			find_owner(session, topic, partition, metadata, size);
-		else if (size)
-			metadata[0] = '\0';
 	} else {
 		*offset = one->offset >= 0 ? one->offset : -1;
 		split(one->metadata, one->metadata_size, NULL, 0, metadata, size);

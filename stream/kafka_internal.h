@@ -231,6 +231,7 @@ int kafka_session_commit(struct leat_session *session, const struct leat_positio
 int kafka_session_reset(struct leat_session *session, struct leat_fault *fault);
 int kafka_session_fence(struct leat_session *session, const char *transactional_id, struct leat_fault *fault);
 int kafka_session_committed(struct leat_session *session, const char *topic, int32_t partition, int64_t *offset, char *metadata, size_t size, int64_t timeout_ms, struct leat_fault *fault);
+int kafka_session_owner(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size);
 int64_t kafka_session_changelog_end(struct leat_session *session, int32_t task);
 
 #endif

@@ -55,8 +55,8 @@ static void started(struct leat_session *session, int rc, const struct leat_faul
 	pthread_mutex_lock(&session->lock);
 	session->ready = rc == 0;
 	session->start_rc = rc;
-	if (fault)
-		session->start_fault = *fault;
+	session->start_fault = *fault;
+	session->start_fault.fatal = true;
 	pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);
 	kafka_session_wake(session);
