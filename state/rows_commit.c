@@ -51,7 +51,6 @@ int leat_rows_write_dirty(struct leat_rows *rows, struct leat_writes *writes, st
 	if (!rows->store)
 		return 0;
 	(void)fault;
-	leat_timers_committed(rows);
 	leat_timers_write_taken(rows, writes);
 	for (size_t i = 0; i < rows->dirty_count; i++)
 		row_write(rows, row_at(rows, rows->dirty[i]), writes);
@@ -83,7 +82,6 @@ void leat_rows_committed(struct leat_rows *rows, uint64_t sequence)
 			leat_rows_fall_behind(rows, row);
 	}
 	rows->dirty_count = 0;
-	leat_timers_committed(rows);
 }
 
 /* ---- write behind ---- */

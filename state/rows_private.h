@@ -90,9 +90,8 @@ struct timers {
 	bool complete;                 /* nothing on disk beyond what was read ahead                     */
 	uint8_t from[TIMER_KEY_BYTES]; /* every entry on disk before this key has been taken off         */
 	size_t from_length;
-	/* Entries taken off, which leave the disk in the batch after the commit in which they were: struct taken, each followed by its key. */
+	/* Entries taken off since the last batch, each a struct taken followed by its key. */
 	struct leat_buffer taken;
-	size_t taken_committed;
 };
 
 struct leat_rows {
@@ -222,8 +221,7 @@ bool leat_rows_expired(const struct leat_rows *rows, struct row *row, size_t tab
 int leat_timers_make(struct leat_rows *rows, struct row *row);
 /* Puts index entries for timers of @row that the index on disk does not cover, as @row goes to disk in the same batch. */
 void leat_timers_write(struct leat_rows *rows, struct row *row, struct leat_writes *writes);
-/* Index entries taken off: they leave the disk with the batch that holds what taking them off did. */
-void leat_timers_committed(struct leat_rows *rows);
+/* Index entries taken off leave the disk with the batch that holds what taking them off did. */
 void leat_timers_write_taken(struct leat_rows *rows, struct leat_writes *writes);
 void leat_timers_restore(struct leat_rows *rows, struct leat_bytes key, const struct leat_section *section, struct leat_writes *writes);
 /* Before rows leave memory. */

@@ -3,7 +3,7 @@
  *
  * For every timer that is set there is a hint at or before its time, in the heap or on disk. A hint is checked against the row when its time comes: the
  * timer may have been moved later (then the hint is replaced), cleared, or have fired by another hint. So a timer moves later for free.
- * A hint on disk leaves it only in a batch after the commit that holds what taking it off did, and a row never reaches the disk without a hint.
+ * A hint on disk leaves it in the first batch after the commit that holds what taking it off did, and a row never reaches the disk without a hint.
  */
 #include "state/rows_private.h"
 
@@ -296,17 +296,15 @@ void leat_timers_restore(struct leat_rows *rows, struct leat_bytes key, const st
 	write_index(rows, key, section->timer_ms, section->tag, writes);
 }
 
-void leat_timers_committed(struct leat_rows *rows)
-{
-	rows->timers.taken_committed = rows->timers.taken.length;
-}
-
-/* Before rows are written: one of them may have been given the same timer again. */
+/*
+ * Before rows are written: one of them may have been given the same timer again. In a batch behind nothing is dirty, so that none of these entries has
+ * fired in the open commit; where the row on disk is older than the commit in which it did, the changelog's tail brings row and entry back.
+ */
 void leat_timers_write_taken(struct leat_rows *rows, struct leat_writes *writes)
 {
 	struct leat_buffer *taken = &rows->timers.taken;
 	size_t at = 0;
-	while (at < rows->timers.taken_committed) {
+	while (at < taken->length) {
 		struct taken entry;
 		memcpy(&entry, taken->data + at, sizeof entry);
 		struct leat_bytes key = leat_bytes(taken->data + at + sizeof entry, entry.length);
@@ -319,10 +317,7 @@ void leat_timers_write_taken(struct leat_rows *rows, struct leat_writes *writes)
 		memcpy(row_bytes + 2, key.data + 14, key.length - 14u);
 		write_index(rows, leat_bytes(row_bytes, key.length - 12u), entry.moved_ms, get_be32(key.data + 10), writes);
 	}
-	if (at)
-		memmove(taken->data, taken->data + at, taken->length - at);
-	taken->length -= at;
-	rows->timers.taken_committed = 0;
+	taken->length = 0;
 }
 
 /* Rows of the next entries up to @until_ms, read together: one by one they would cost a search on disk each. */

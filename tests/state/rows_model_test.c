@@ -239,7 +239,9 @@ static void step_fire(struct walk *walk)
 	struct firing expected;
 	walk->time_ms += 100;
 	int64_t until = walk->time_ms - 50;
-	for (int fired = 0; fired < FIRED_MAX; fired++) {
+	/* Often not all of them: rows may be evicted in between. */
+	int most = pick(walk, 3) ? 1 + (int)pick(walk, 3) : FIRED_MAX;
+	for (int fired = 0; fired < most; fired++) {
 		bool any = model_next(&walk->now, until, &expected);
 		assert_int_equal(leat_rows_timer_next(walk->rows, &next), 0);
 		assert_true(!any || next <= expected.at);
@@ -262,7 +264,7 @@ static void step_fire(struct walk *walk)
 			cell_clear(&walk->now.cells[expected.key][table]);
 		}
 	}
-	fail_msg("timers do not end");
+	assert_true(most < FIRED_MAX);
 }
 
 static int log_record(void *self, struct leat_bytes key, struct leat_bytes value)
