@@ -1,8 +1,9 @@
 /* Cursors: reading the records of one partition, a chunk at a time; and the plain readers made of them. */
+#include "base/column.h"
 #include "stream/embedded_internal.h"
 
 /* An iterator holds on to the files and memory it was made over; after so many chunks a new one lets them go. */
-enum { LOADS_MAX = 1024 };
+enum { LOADS_MAX = 1024, TAIL_RECORDS = 4 * LEAT_BATCH_MAX };
 
 struct leat_reader {
 	struct leat_cursor cursor;
@@ -42,7 +43,6 @@ int leat_cursor_open(struct leat_cursor *cursor, struct leat_embedded *embedded,
 	leat_put_u32(leat_put_u32(cursor->upper, cursor->topic->id), (uint32_t)partition + 1);
 	cursor->options = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_iterate_upper_bound(cursor->options, (const char *)cursor->upper, sizeof cursor->upper);
-	rocksdb_readoptions_set_fill_cache(cursor->options, 0);        /* read once: the cache is for state */
 	return 0;
 }
 
@@ -63,10 +63,12 @@ void leat_cursor_close(struct leat_cursor *cursor)
 	*cursor = (struct leat_cursor){ 0 };
 }
 
-static void seek(struct leat_cursor *cursor)
+/* A backlog is read once and the cache is for state; at the tail the same blocks are sought again and again. */
+static void seek(struct leat_cursor *cursor, int64_t end)
 {
 	uint8_t key[LEAT_LOG_KEY];
 	drop_iterator(cursor);
+	rocksdb_readoptions_set_fill_cache(cursor->options, end - cursor->position <= TAIL_RECORDS);
 	leat_log_key(key, cursor->topic->id, cursor->partition, cursor->position);
 	cursor->iterator = rocksdb_create_iterator_cf(cursor->embedded->db, cursor->options, cursor->embedded->family[FAMILY_TOPICS]);
 	rocksdb_iter_seek(cursor->iterator, (const char *)key, sizeof key);
@@ -153,10 +155,10 @@ int leat_cursor_load(struct leat_cursor *cursor, int64_t *from, struct leat_faul
 	if (cursor->position == end)
 		return 0;
 	if (fresh)
-		seek(cursor);
+		seek(cursor, end);
 	int runs = take_runs(cursor, end, &dry, fault);
 	if (runs == 0 && dry && !fresh) {
-		seek(cursor);
+		seek(cursor, end);
 		runs = take_runs(cursor, end, &dry, fault);
 	}
 	if (runs == 0 && dry)

@@ -7,6 +7,8 @@
 /* Families that are seldom written would keep old logs alive: beyond this much log they are flushed. */
 static const uint64_t wal_bytes_max = 256ull << 20;
 
+enum { LOG_HEADER_ONLY = 5 };          /* rocksdb::InfoLogLevel::HEADER_LEVEL */
+
 static const char *family_name(int family)
 {
 	static const char *const own[] = { [FAMILY_TOPICS] = "topics", [FAMILY_INDEX] = "index", [FAMILY_OFFSETS] = "offsets", [FAMILY_CATALOGUE] = "catalogue" };
@@ -48,6 +50,8 @@ static rocksdb_options_t *make_options(struct leat_storage *storage)
 	rocksdb_options_set_paranoid_checks(options, 1);
 	rocksdb_options_set_max_total_wal_size(options, wal_bytes_max);
 	rocksdb_options_set_keep_log_file_num(options, 2);
+	/* Nothing but its first lines: RocksDB as Debian builds it aborts the process when its own log cannot be written, so a full disk could not be reported. */
+	rocksdb_options_set_info_log_level(options, LOG_HEADER_ONLY);
 	return options;
 }
 

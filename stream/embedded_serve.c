@@ -141,7 +141,8 @@ static int read_records(struct leat_serve *serve, struct leat_wire *wire, struct
 	leat_wire_text(wire, topic, sizeof topic);
 	int32_t partition = (int32_t)leat_wire_u32(wire);
 	int64_t offset = leat_wire_i64(wire);
-	serve->wait_ms = LEAT_MIN(leat_wire_u32(wire), (uint32_t)LEAT_WIRE_WAIT_MAX_MS);
+	uint32_t wait_ms = leat_wire_u32(wire);
+	serve->wait_ms = LEAT_MIN(wait_ms, (uint32_t)LEAT_WIRE_WAIT_MAX_MS);
 	if (!is_whole(wire))
 		return LEAT_ECORRUPT;
 	if (position_cursor(serve, topic, partition, offset, fault) < 0)
