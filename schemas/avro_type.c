@@ -398,13 +398,13 @@ static int parse_type(struct parser *parser, const json_t *json, const char *spa
 
 static int load_json(struct leat_avro *avro, const char *json, size_t length, const char *name, struct leat_fault *fault)
 {
-	json_error_t error;
+	json_error_t error = { 0 };
 	if (length > LEAT_AVRO_TEXT_MAX)
 		return leat_fail(fault, LEAT_ESCHEMA, "%s: the schema is longer than 1 MiB", name);
 	avro->json = json_loadb(json, length, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 	if (avro->json)
 		return 0;
-	if (json_error_code(&error) == json_error_out_of_memory)
+	if (!error.text[0])             /* jansson has no words, and no code, for most places where memory runs out */
 		return leat_fail(fault, LEAT_ENOMEM, "%s: out of memory", name);
 	return leat_fail(fault, LEAT_ESCHEMA, "%s:%d: %s", name, error.line, error.text);
 }

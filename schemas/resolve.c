@@ -259,7 +259,7 @@ static int emit_default(struct compiler *compiler, const struct leat_avro_field 
 		return leat_fail(compiler->fault, LEAT_ESCHEMA, "field '%s' is missing in the writer's schema and has no default", field->name);
 	LEAT_TRY(leat_avro_default_values(field, compiler->arena, values, compiler->fault));
 	for (size_t i = 0; i < leaves; i++) {
-		struct leat_op op = { .code = LEAT_OP_SET, .slot = (uint32_t)compiler->slots[leaf + i], .value = &values[i] };
+		struct leat_op op = { .code = LEAT_OP_SET, .size = values[i].size, .slot = (uint32_t)compiler->slots[leaf + i], .value = &values[i] };
 		if (compiler->slots[leaf + i] >= 0)
 			LEAT_TRY(emit(compiler, op));
 	}
@@ -343,7 +343,11 @@ static int compile(struct leat_decoder *decoder, const struct leat_avro_type *wr
 	if (rc == 0)
 		rc = emit(&compiler, (struct leat_op){ .code = LEAT_OP_END });
 	decoder->ops = compiler.ops;
-	return rc == LEAT_ELIMIT ? LEAT_ESCHEMA : rc;
+	if (rc == LEAT_ELIMIT)          /* told apart only here: no branch may be left out for it */
+		rc = LEAT_ESCHEMA;
+	if (rc < 0 && fault)
+		fault->code = rc;
+	return rc;
 }
 
 int leat_decoder_compile(struct leat_decoder **out, const char *writer_json, size_t length, const struct leat_schema *reader, const int *slots,
@@ -380,6 +384,17 @@ void leat_decoder_free(struct leat_decoder *decoder)
 
 /* ---- defaults: written as a body, read by a program of our type for our type ---- */
 
+static struct leat_value *set_sizes(const struct leat_avro_type *type, struct leat_value *values)
+{
+	if (type->kind != LEAT_AVRO_RECORD) {
+		values->size = (uint8_t)leat_type_size(leat_avro_column(type, NULL));
+		return values + 1;
+	}
+	for (size_t i = 0; i < type->count; i++)
+		values = set_sizes(type->fields[i].type, values);
+	return values;
+}
+
 static int read_defaults(struct leat_decoder *decoder, const struct leat_avro_field *field, struct leat_bytes body, struct leat_value *values,
 			 struct leat_fault *fault)
 {
@@ -394,6 +409,7 @@ static int read_defaults(struct leat_decoder *decoder, const struct leat_avro_fi
 		columns[i].null = &values[i].null;
 		columns[i].data = values[i].bytes;
 	}
+	set_sizes(field->type, values);
 	LEAT_TRY(compile(decoder, field->type, field->type, slots, fault));
 	enum leat_bad bad = leat_decoder_run(decoder, body, columns, 0, decoder->arena);
 	if (bad == LEAT_BAD_NO_MEMORY)

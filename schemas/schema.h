@@ -10,6 +10,7 @@ enum { LEAT_SCHEMA_FIELDS_MAX = 1024 };   /* of a flattened record */
 struct leat_value {
 	_Alignas(16) uint8_t bytes[16];
 	uint8_t null;
+	uint8_t size;                 /* bytes of it that the column's type has */
 };
 
 const struct leat_avro_type *leat_schema_type(const struct leat_schema *schema);
