@@ -41,7 +41,7 @@ static long find_plain(const float *scores, size_t lanes, float value, const uin
 	return found;
 }
 
-#if defined __x86_64__
+#if defined __x86_64__ && !defined LEAT_PLAIN_LANES
 #include <immintrin.h>
 #define AVX2 __attribute__((target("avx2,fma")))
 

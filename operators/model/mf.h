@@ -10,6 +10,7 @@
 
 #define LEAT_MF_RANK_MAX 128
 #define LEAT_MF_LIMIT 1e3f      /* no number of a factor or bias leaves [-LIMIT, LIMIT], no error beyond it is learned from */
+#define LEAT_MF_CALM 8.f        /* an error beyond it has its step held so that it does not overshoot                          */
 
 struct leat_mf {
 	size_t padded;          /* leat_lanes_padded(rank): length of the arrays, zero beyond the rank */
