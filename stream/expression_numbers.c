@@ -24,16 +24,29 @@
 EXPRESSION_INLINE void doubles_loop(const struct expression_rows *rows, double *restrict out, const struct expression_operand *argument,
 				    double (*apply)(double, double), size_t a_mask, size_t b_mask)
 {
-	const double *restrict a = argument[0].column.doubles, *restrict b = argument[1].column.doubles;
+	const double *a = argument[0].column.doubles, *b = argument[1].column.doubles;
 	EXPRESSION_EACH_NEAR(rows, i, out[i] = apply(a[i & a_mask], b[i & b_mask]));
 }
 
-/* A double that is infinite or no number is no result. */
+/* The top bit is set when the exponent of any value has all bits: infinite or no number. */
+static uint64_t exponents_of(const struct expression_rows *rows, const double *value)
+{
+	uint64_t any = 0;
+	EXPRESSION_EACH_NEAR(rows, i, {
+		uint64_t bits;
+		memcpy(&bits, &value[i], sizeof bits);
+		any |= (bits & UINT64_C(0x7FF0000000000000)) + UINT64_C(0x0010000000000000);
+	});
+	return any;
+}
+
+/* A double that is infinite or no number is no result. That is rare, so all are looked at together first. */
 static void null_where_not_finite(const struct expression_rows *rows, struct leat_column *out)
 {
-	const double *restrict value = out->doubles;
-	uint8_t *restrict null = out->null;
-	EXPRESSION_EACH_NEAR(rows, i, null[i] |= !(fabs(value[i]) <= DBL_MAX));
+	if ((exponents_of(rows, out->doubles) >> 63) == 0)
+		return;
+	for (size_t at = 0; at < rows->count; at++)
+		out->null[rows->row[at]] |= !(fabs(out->doubles[rows->row[at]]) <= DBL_MAX);
 }
 
 EXPRESSION_INLINE int doubles(const struct expression_rows *rows, struct leat_column *out, const struct expression_operand *argument,
@@ -78,13 +91,16 @@ int expression_divide_doubles(const struct expression_rows *rows, struct leat_co
 	return doubles(rows, out, argument, over);
 }
 
+EXPRESSION_INLINE void negate_loop(const struct expression_rows *rows, double *restrict to, const double *from)
+{
+	EXPRESSION_EACH_NEAR(rows, i, to[i] = -from[i]);
+}
+
 int expression_negate_doubles(const struct expression_rows *rows, struct leat_column *out, const struct expression_operand *argument,
 			      const struct expression_call *call)
 {
 	(void)call;
-	double *restrict to = out->doubles;
-	const double *restrict a = argument[0].column.doubles;
-	EXPRESSION_EACH_NEAR(rows, i, to[i] = -a[i]);
+	negate_loop(rows, out->doubles, argument[0].column.doubles);
 	null_where_not_finite(rows, out);
 	return 0;
 }
@@ -106,7 +122,7 @@ int expression_rest_doubles(const struct expression_rows *rows, struct leat_colu
 EXPRESSION_INLINE void ints_loop(const struct expression_rows *rows, int64_t *restrict out, uint8_t *restrict null, const struct expression_operand *argument,
 				 bool (*apply)(int64_t, int64_t, int64_t *), size_t a_mask, size_t b_mask)
 {
-	const int64_t *restrict a = argument[0].column.ints, *restrict b = argument[1].column.ints;
+	const int64_t *a = argument[0].column.ints, *b = argument[1].column.ints;
 	EXPRESSION_EACH_NEAR(rows, i, null[i] |= apply(a[i & a_mask], b[i & b_mask], &out[i]));
 }
 
@@ -181,14 +197,14 @@ int expression_rest_ints(const struct expression_rows *rows, struct leat_column 
 EXPRESSION_INLINE void compare_doubles_loop(const struct expression_rows *rows, uint8_t *restrict out, const struct expression_operand *argument,
 					    bool (*apply)(double, double), size_t a_mask, size_t b_mask)
 {
-	const double *restrict a = argument[0].column.doubles, *restrict b = argument[1].column.doubles;
+	const double *a = argument[0].column.doubles, *b = argument[1].column.doubles;
 	EXPRESSION_EACH_NEAR(rows, i, out[i] = apply(a[i & a_mask], b[i & b_mask]));
 }
 
 EXPRESSION_INLINE void compare_ints_loop(const struct expression_rows *rows, uint8_t *restrict out, const struct expression_operand *argument,
 					 bool (*apply)(int64_t, int64_t), size_t a_mask, size_t b_mask)
 {
-	const int64_t *restrict a = argument[0].column.ints, *restrict b = argument[1].column.ints;
+	const int64_t *a = argument[0].column.ints, *b = argument[1].column.ints;
 	EXPRESSION_EACH_NEAR(rows, i, out[i] = apply(a[i & a_mask], b[i & b_mask]));
 }
 
@@ -271,13 +287,21 @@ int expression_most_int(const struct expression_rows *rows, struct leat_column *
 	return compare_ints(rows, out, argument, most_int);
 }
 
+EXPRESSION_INLINE void widen_ints_loop(const struct expression_rows *rows, double *restrict to, const int64_t *from)
+{
+	EXPRESSION_EACH_NEAR(rows, i, to[i] = (double)from[i]);
+}
+
+EXPRESSION_INLINE void widen_floats_loop(const struct expression_rows *rows, double *restrict to, const float *from)
+{
+	EXPRESSION_EACH_NEAR(rows, i, to[i] = (double)from[i]);
+}
+
 int expression_widen_ints(const struct expression_rows *rows, struct leat_column *out, const struct expression_operand *argument,
 			  const struct expression_call *call)
 {
 	(void)call;
-	double *restrict to = out->doubles;
-	const int64_t *restrict from = argument[0].column.ints;
-	EXPRESSION_EACH_NEAR(rows, i, to[i] = (double)from[i]);
+	widen_ints_loop(rows, out->doubles, argument[0].column.ints);
 	return 0;
 }
 
@@ -285,8 +309,6 @@ int expression_widen_floats(const struct expression_rows *rows, struct leat_colu
 			    const struct expression_call *call)
 {
 	(void)call;
-	double *restrict to = out->doubles;
-	const float *restrict from = argument[0].column.floats;
-	EXPRESSION_EACH_NEAR(rows, i, to[i] = (double)from[i]);
+	widen_floats_loop(rows, out->doubles, argument[0].column.floats);
 	return 0;
 }

@@ -31,9 +31,12 @@ EXPRESSION_INLINE int part_of(const struct expression_rows *rows, struct leat_co
 			      const struct expression_call *call, int64_t (*part)(int64_t))
 {
 	const struct leat_zone *zone = call->prepared;
+	struct leat_zone_span span = { INT64_MIN, zone ? INT64_MIN : INT64_MAX, 0 };
 	EXPRESSION_EACH_PRESENT(rows, out, i, {
 		int64_t seconds = floor_divide(argument[0].column.ints[i & argument[0].mask], SECOND_MS);
-		out->ints[i] = part(seconds + (zone ? leat_zone_offset_s(zone, seconds) : 0));
+		if (LEAT_UNLIKELY(seconds < span.from_s || seconds >= span.until_s))
+			span = leat_zone_span(zone, seconds);
+		out->ints[i] = part(seconds + span.offset_s);
 	});
 	return 0;
 }

@@ -377,11 +377,10 @@ int leat_zone_load(const struct leat_zone **out, struct leat_bytes name, struct 
 	return rc;
 }
 
-int32_t leat_zone_offset_s(const struct leat_zone *zone, int64_t unix_s)
+/* How many changes lie at or before @unix_s. */
+static size_t changes_before(const struct leat_zone *zone, int64_t unix_s)
 {
 	size_t low = 0, high = zone->count;
-	if (zone->repeats && unix_s >= zone->changes[zone->count - 1].at)
-		unix_s -= ((unix_s - zone->changes[zone->count - 1].at) / CYCLE_S + 1) * CYCLE_S;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 		if (zone->changes[middle].at <= unix_s)
@@ -389,5 +388,26 @@ int32_t leat_zone_offset_s(const struct leat_zone *zone, int64_t unix_s)
 		else
 			high = middle;
 	}
-	return low == 0 ? zone->first_offset_s : zone->changes[low - 1].offset_s;
+	return low;
+}
+
+struct leat_zone_span leat_zone_span(const struct leat_zone *zone, int64_t unix_s)
+{
+	int64_t shift = 0;
+	if (zone->repeats && unix_s >= zone->changes[zone->count - 1].at)
+		shift = ((unix_s - zone->changes[zone->count - 1].at) / CYCLE_S + 1) * CYCLE_S;
+	size_t past = changes_before(zone, unix_s - shift);
+	struct leat_zone_span span = { INT64_MIN, INT64_MAX, zone->first_offset_s };
+	if (past > 0) {
+		span.from_s = zone->changes[past - 1].at + shift;
+		span.offset_s = zone->changes[past - 1].offset_s;
+	}
+	if (past < zone->count && __builtin_add_overflow(zone->changes[past].at, shift, &span.until_s))
+		span.until_s = INT64_MAX;
+	return span;
+}
+
+int32_t leat_zone_offset_s(const struct leat_zone *zone, int64_t unix_s)
+{
+	return leat_zone_span(zone, unix_s).offset_s;
 }

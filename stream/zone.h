@@ -17,4 +17,11 @@ int leat_zone_parse(const struct leat_zone **out, struct leat_bytes file, struct
 /* Seconds to add to UTC at @unix_s. Any moment is fine: the rule of the file's last line goes on for ever. */
 int32_t leat_zone_offset_s(const struct leat_zone *zone, int64_t unix_s);
 
+/* The offset that holds in [from_s, until_s): ask again only outside, because events that follow each other lie close together. */
+struct leat_zone_span {
+	int64_t from_s, until_s;
+	int32_t offset_s;
+};
+struct leat_zone_span leat_zone_span(const struct leat_zone *zone, int64_t unix_s);
+
 #endif
