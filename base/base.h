@@ -67,6 +67,10 @@ int leat_buffer_append(struct leat_buffer *buffer, const void *data, size_t leng
 int leat_buffer_printf(struct leat_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void leat_buffer_free(struct leat_buffer *buffer);
 
+/* ---- files (base/file.c) ---- */
+/* Appends the regular file @path, at most @max bytes, and a NUL that is not counted. @secret: refuses one that others can read. LEAT_ECONFIG, LEAT_ENOMEM. */
+int leat_file_read(const char *path, size_t max, bool secret, struct leat_buffer *out, struct leat_fault *fault);
+
 /* ---- hashes (base/hash.c) ---- */
 uint64_t leat_hash(const void *data, size_t length);             /* XXH3, in-memory tables; not stored */
 uint32_t leat_murmur2(const void *data, size_t length);          /* Kafka's partitioner hash; stored in row keys */

@@ -25,7 +25,5 @@ char *leat_http_escape(const char *text);
 /* Calls @each for every line of <folder>/ids.txt with the file's text; what @each returns below 0 ends it. LEAT_ECONFIG, LEAT_ENOMEM. */
 typedef int leat_folder_each(void *self, int32_t id, const char *json, size_t length, struct leat_fault *fault);
 int leat_folder_read(const char *folder, leat_folder_each *each, void *self, struct leat_fault *fault);
-/* Appends the regular file @path, at most @max bytes, and a NUL that is not counted. @secret: refuses one that others can read. LEAT_ECONFIG, LEAT_ENOMEM. */
-int leat_file_read(const char *path, size_t max, bool secret, struct leat_buffer *out, struct leat_fault *fault);
 
 #endif

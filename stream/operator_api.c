@@ -89,6 +89,12 @@ int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_b
 	return 0;
 }
 
+int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature)
+{
+	(void)task, (void)table, (void)key, (void)delta, (void)curvature;
+	return LEAT_EUNSUPPORTED;
+}
+
 /* ---- rows ---- */
 
 void leat_reject(struct leat_task *task, size_t row, const char *reason)

@@ -419,14 +419,12 @@ out:
 
 int leat_pipeline_load(struct leat_pipeline **out, const char *path, const char *const *overrides, struct leat_fault *fault)
 {
-	char *text;
-	size_t length;
+	struct leat_buffer text = { 0 };
 	*out = NULL;
-	int rc = leat_file_read(path, 1 << 20, &text, &length, fault);
-	if (rc < 0)
-		return rc == LEAT_ENOMEM ? rc : LEAT_ECONFIG;
-	rc = leat_pipeline_parse(out, path, text, length, overrides, fault);
-	leat_free(text);
+	int rc = leat_file_read(path, 1 << 20, false, &text, fault);
+	if (rc >= 0)
+		rc = leat_pipeline_parse(out, path, (const char *)text.data, text.length, overrides, fault);
+	leat_buffer_free(&text);
 	return rc;
 }
 

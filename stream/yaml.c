@@ -1,9 +1,7 @@
 /* YAML files as trees with line numbers: libyaml parses, this keeps what the pipeline check needs. */
 #include "stream/yaml.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <yaml.h>
 
 enum { DEPTH_MAX = 32, NODES_MAX = 20000, FILE_MAX = 1 << 20 };
@@ -48,49 +46,16 @@ int leat_yaml_fail(const struct leat_yaml_file *file, const struct leat_yaml *no
 	return leat_fail(fault, LEAT_ECONFIG, "%s:%d: %s", file->path, node->line, text);
 }
 
-int leat_file_read(const char *path, size_t limit, char **text, size_t *length, struct leat_fault *fault)
-{
-	int rc = 0;
-	*text = NULL;
-	FILE *in = fopen(path, "re");
-	if (!in)
-		return leat_fail(fault, errno == ENOENT ? LEAT_ENOTFOUND : LEAT_EIO, "%s: %s", path, strerror(errno));
-	char *data = leat_malloc(limit + 2);
-	size_t got = data ? fread(data, 1, limit + 1, in) : 0;
-	if (!data)
-		rc = leat_fail(fault, LEAT_ENOMEM, "%s: out of memory", path);
-	else if (ferror(in))
-		rc = leat_fail(fault, LEAT_EIO, "%s: %s", path, strerror(errno));
-	else if (got > limit)
-		rc = leat_fail(fault, LEAT_ELIMIT, "%s: larger than %zu bytes", path, limit);
-	fclose(in);
-	if (rc < 0) {
-		leat_free(data);
-		return rc;
-	}
-	data[got] = 0;
-	*text = data;
-	if (length)
-		*length = got;
-	return 0;
-}
-
 /* ---- ${env:NAME}, ${env:NAME:-default}, ${file:/path} ---- */
 
 static int replace_file(struct leat_yaml_file *file, const struct leat_yaml *node, const char *path, struct leat_buffer *out, struct leat_fault *fault)
 {
-	struct stat about;
-	char *text;
-	size_t length;
-	if (stat(path, &about) == 0 && (about.st_mode & 077) != 0)
-		return leat_yaml_fail(file, node, fault, "%s holds a secret but others can read it; chmod 600 it", path);
-	if (leat_file_read(path, 4096, &text, &length, fault) < 0)
-		return leat_yaml_fail(file, node, fault, "cannot read the secret file %s", path);
-	while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-		length--;
-	int rc = leat_buffer_append(out, text, length);
-	leat_free(text);
-	return rc;
+	struct leat_fault inner = { 0 };
+	if (leat_file_read(path, 4096, true, out, &inner) < 0)
+		return leat_yaml_fail(file, node, fault, "%s", inner.text);
+	while (out->length && (out->data[out->length - 1] == '\n' || out->data[out->length - 1] == '\r'))
+		out->length--;
+	return 0;
 }
 
 static int replace_env(struct leat_yaml_file *file, const struct leat_yaml *node, char *name, struct leat_buffer *out, struct leat_fault *fault)
@@ -257,14 +222,12 @@ out:
 
 int leat_yaml_load(struct leat_yaml_file **out, const char *path, struct leat_fault *fault)
 {
-	char *text;
-	size_t length;
+	struct leat_buffer text = { 0 };
 	*out = NULL;
-	int rc = leat_file_read(path, FILE_MAX, &text, &length, fault);
-	if (rc < 0)
-		return rc == LEAT_ENOMEM ? rc : LEAT_ECONFIG;
-	rc = leat_yaml_parse(out, path, text, length, fault);
-	leat_free(text);
+	int rc = leat_file_read(path, FILE_MAX, false, &text, fault);
+	if (rc >= 0)
+		rc = leat_yaml_parse(out, path, (const char *)text.data, text.length, fault);
+	leat_buffer_free(&text);
 	return rc;
 }
 

@@ -30,7 +30,5 @@ int leat_yaml_set(struct leat_yaml_file *file, const char *dotted, const char *v
 /* Sets the fault to "path:line: text" and returns LEAT_ECONFIG. @node may be NULL. */
 int leat_yaml_fail(const struct leat_yaml_file *file, const struct leat_yaml *node, struct leat_fault *fault, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Reads a whole small file (≤ @limit bytes), NUL-terminated. LEAT_ENOTFOUND, LEAT_EIO, LEAT_ELIMIT. */
-int leat_file_read(const char *path, size_t limit, char **text, size_t *length, struct leat_fault *fault);
 
 #endif

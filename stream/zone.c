@@ -310,7 +310,7 @@ static int keep(const struct leat_zone **out, const struct leat_zone *zone, stru
 	return 0;
 }
 
-int leat_zone_parse(const struct leat_zone **out, struct leat_bytes file, struct leat_arena *arena, struct leat_fault *fault)
+int leat_zone_read(const struct leat_zone **out, struct leat_bytes file, struct leat_arena *arena, struct leat_fault *fault)
 {
 	struct cursor cursor = { file.data, file.data + file.length };
 	struct leat_zone *zone = leat_calloc(1, sizeof *zone + (CHANGES_MAX + 2 * RULE_YEARS) * sizeof zone->changes[0]);
@@ -367,7 +367,7 @@ int leat_zone_load(const struct leat_zone **out, struct leat_bytes name, struct 
 	char *path = leat_printf("%s/%.*s", directory ? directory : "/usr/share/zoneinfo", shown, (const char *)name.data);
 	int rc = path ? read_whole(path, &file) : LEAT_ENOMEM;
 	if (rc == 0)
-		rc = leat_zone_parse(out, leat_bytes(file.data, file.length), arena, fault);
+		rc = leat_zone_read(out, leat_bytes(file.data, file.length), arena, fault);
 	else if (rc == LEAT_ENOTFOUND)
 		leat_fail(fault, rc, "unknown time zone '%.*s'; %s does not exist (package tzdata)", shown, (const char *)name.data, path);
 	else

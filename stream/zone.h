@@ -13,7 +13,7 @@ struct leat_zone;
 /* @name as "Europe/Berlin", from $TZDIR or /usr/share/zoneinfo; "UTC" needs no file. LEAT_ENOTFOUND for an unknown name, LEAT_ECORRUPT, LEAT_EIO, LEAT_ENOMEM. */
 int leat_zone_load(const struct leat_zone **out, struct leat_bytes name, struct leat_arena *arena, struct leat_fault *fault);
 /* The same from the bytes of a TZif file. */
-int leat_zone_parse(const struct leat_zone **out, struct leat_bytes file, struct leat_arena *arena, struct leat_fault *fault);
+int leat_zone_read(const struct leat_zone **out, struct leat_bytes file, struct leat_arena *arena, struct leat_fault *fault);
 /* Seconds to add to UTC at @unix_s. Any moment is fine: the rule of the file's last line goes on for ever. */
 int32_t leat_zone_offset_s(const struct leat_zone *zone, int64_t unix_s);
 

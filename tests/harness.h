@@ -21,7 +21,7 @@ struct leat_scenario {
 	const char *before;          /* YAML list items of operators put before it, e.g. "[{ id: m, use: map, with: {...} }]", chained in order; NULL: none */
 	const char *const *when;     /* events, JSON objects, NULL-terminated                                                            */
 	const char *show;            /* columns to print for each row that leaves, separated by spaces                                    */
-	/* One line per row that leaves any output, in order: "<output>: <value> <value> ...\n"; rejected rows: "rejected: <reason>\n". Numbers %.6g, null as "null", lists as [a,b]. */
+	/* One line per row that leaves any output, in order: "<output>: <value> <value> ...\n"; then one per rejected row, in order: "rejected: <reason>\n". Numbers %.6g, null as "null", lists as [a,b]. A column that an output does not have is left out. */
 	const char *then;
 	unsigned without;            /* LEAT_SCENARIO_* reruns that cannot hold for it (say why in the test)                             */
 };
