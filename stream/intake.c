@@ -292,6 +292,8 @@ static int take_row(struct leat_lane *lane, struct leat_intake *intake, struct f
 	int64_t time_ms;
 	clear_missing(lane, intake->source, run, row);
 	int bad = intake->rekey ? leat_rekey_in_row(lane, intake, record, run, row, &time_ms) : decode(lane, intake, record, run->columns, row);
+	if (bad == LEAT_BAD_NO_MEMORY)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	if (bad < 0) {
 		intake->blocked_until_us = fill->now_us + RETRY_US;
 		return 3;

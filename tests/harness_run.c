@@ -44,16 +44,29 @@ struct scenario_host *scenario_host_open(void)
 {
 	struct scenario_host *host = calloc(1, sizeof *host);
 	struct leat_fault fault = { 0 };
-	snprintf(host->folder, sizeof host->folder, "%s/leat-scenario-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(host->folder));
 	leat_log_level = LEAT_ERROR;
 	host->clock = (struct leat_clock){ wall, mono, host };
 	pthread_rwlock_init(&host->tables, NULL);
 	must(leat_storage_open(&host->storage, 16 << 20, &fault), &fault, "storage");
-	static const struct leat_pair_text settings[] = { { "socket", "off" }, { NULL, NULL } };
-	const struct leat_transport_config config = { .application = "scenario", .instance = "a", .directory = host->folder, .settings = settings, .clock = &host->clock, .storage = host->storage };
-	must(leat_embedded_open(&host->transport, &config, &fault), &fault, "transport");
 	return host;
+}
+
+void scenario_host_close(struct scenario_host *host)
+{
+	leat_storage_close(host->storage);
+	pthread_rwlock_destroy(&host->tables);
+	free(host);
+}
+
+/* Every run has a database of its own. */
+static void open_transport(struct scenario_host *host, const char *application)
+{
+	struct leat_fault fault = { 0 };
+	static const struct leat_pair_text settings[] = { { "socket", "off" }, { NULL, NULL } };
+	snprintf(host->folder, sizeof host->folder, "%s/leat-scenario-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(host->folder));
+	const struct leat_transport_config config = { .application = application, .instance = "a", .directory = host->folder, .settings = settings, .clock = &host->clock, .storage = host->storage };
+	must(leat_embedded_open(&host->transport, &config, &fault), &fault, "transport");
 }
 
 static int remove_one(const char *path, const struct stat *about, int flag, struct FTW *where)
@@ -64,13 +77,10 @@ static int remove_one(const char *path, const struct stat *about, int flag, stru
 	return remove(path);
 }
 
-void scenario_host_close(struct scenario_host *host)
+static void close_transport(struct scenario_host *host)
 {
 	host->transport->ops->close(host->transport);
-	leat_storage_close(host->storage);
 	nftw(host->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	pthread_rwlock_destroy(&host->tables);
-	free(host);
 }
 
 /* ---- topics ---- */
@@ -160,6 +170,8 @@ static void start(struct scenario_host *host, struct leat_worker *worker, const 
 		if (worker->lanes[0] && worker->lanes[0]->state != LEAT_LANE_RUNNING)
 			must(leat_lane_advance(worker->lanes[0], &fault), &fault, "open");
 	}
+	if (!worker->lanes[0])
+		print_error("task 0 did not open: %s\n", worker->fault.text);
 	assert_non_null(worker->lanes[0]);
 	assert_int_equal(worker->lanes[0]->state, LEAT_LANE_RUNNING);
 }
@@ -223,6 +235,7 @@ char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, str
 	if (!pipeline)
 		print_error("the pipeline is refused: %s\n", fault.text);
 	assert_non_null(pipeline);
+	open_transport(host, pipeline->name);
 	const struct leat_engine engine = { .pipeline = pipeline, .transport = host->transport, .storage = host->storage, .clock = &host->clock, .tasks = 1,
 					    .rows_memory = run->evict ? 1 : 16 << 20, .behind_max = 1000 };
 	snprintf(in, sizeof in, "in%d", run->number);
@@ -240,6 +253,7 @@ char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, str
 	read_all(host, out, add_row, &lines);
 	read_all(host, pipeline->dead_letter_topic, add_rejected, &lines);
 	leat_pipeline_free(pipeline);
+	close_transport(host);
 	assert_int_equal(leat_buffer_append(&lines.text, "", 1), 0);
 	return (char *)lines.text.data;
 }

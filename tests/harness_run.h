@@ -13,7 +13,7 @@ struct scenario_run {
 	int number;                    /* set by scenario_go: distinct names      */
 };
 
-/* A folder and an embedded transport that the runs of one scenario share. */
+/* What the runs of one scenario share: a clock and memory; each has a folder of its own. */
 struct scenario_host;
 struct scenario_host *scenario_host_open(void);
 void scenario_host_close(struct scenario_host *host);
