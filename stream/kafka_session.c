@@ -272,25 +272,25 @@ static void serve_rebalance(struct leat_session *session, rd_kafka_event_t *even
 		give_up(session, partitions);
 }
 
-static void serve_error(struct leat_session *session, rd_kafka_resp_err_t err, const char *text)
+static void serve_error(struct leat_session *session, rd_kafka_event_t *event)
 {
 	static const char key;
 	struct leat_fault fault = { 0 };
-	char why[256];
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
 	switch (err) {
-	case RD_KAFKA_RESP_ERR__FATAL:
-		err = rd_kafka_fatal_error(session->group, why, sizeof why);
-		die(session, kafka_fail(&fault, err, "group %s, member %s", session->kafka->application, session->instance_id), &fault);
-		break;
 	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
 	case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
-		die(session, kafka_fail(&fault, err, "group %s", session->kafka->application), &fault);
 		break;
 	default:
-		leat_log_seldom(LEAT_WARNING, &key, 10000, "kafka: group %s: %s: %s", session->kafka->application, rd_kafka_err2name(err), text);
+		if (rd_kafka_event_error_is_fatal(event))
+			break;
+		leat_log_seldom(LEAT_WARNING, &key, 10000, "kafka: group %s: %s: %s", session->kafka->application, rd_kafka_err2name(err), rd_kafka_event_error_string(event));
+		return;
 	}
+	int rc = kafka_fail(&fault, err, "group %s, member %s", session->kafka->application, session->instance_id);
+	die(session, rc, &fault);
 }
 
 static bool serve_event(struct leat_session *session, rd_kafka_queue_t *queue, int timeout_ms)
@@ -303,7 +303,7 @@ static bool serve_event(struct leat_session *session, rd_kafka_queue_t *queue, i
 		serve_rebalance(session, event);
 		break;
 	case RD_KAFKA_EVENT_ERROR:
-		serve_error(session, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+		serve_error(session, event);
 		break;
 	default:
 		break;
