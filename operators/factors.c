@@ -128,6 +128,16 @@ static int is_candidate(struct leat_task *task, const struct factors *factors, c
 	return 0;
 }
 
+/* The @index-th entry of @table; *entry is NULL where none is any more. */
+static int entry_at(struct leat_task *task, int table, size_t index, struct leat_bytes *key, const void **entry)
+{
+	int rc = leat_table_at(task, table, index, key, entry);
+	if (rc != LEAT_ENOTFOUND)
+		return rc;
+	*entry = NULL;
+	return 0;
+}
+
 static int hit_by_factors(struct leat_task *task, const struct factors *factors, const struct event *event, bool *hit)
 {
 	struct leat_mf_side user = side_of(factors, (void *)leat_entry(task, USERS, event->row));
@@ -137,8 +147,8 @@ static int hit_by_factors(struct leat_task *task, const struct factors *factors,
 		struct leat_bytes key;
 		const void *item;
 		bool candidate;
-		LEAT_TRY(leat_table_at(task, ITEMS, i, &key, &item));
-		if (leat_mf_predict(&factors->mf, user, side_of(factors, (void *)item)) < wanted)
+		LEAT_TRY(entry_at(task, ITEMS, i, &key, &item));
+		if (!item || leat_mf_predict(&factors->mf, user, side_of(factors, (void *)item)) < wanted)
 			continue;
 		LEAT_TRY(is_candidate(task, factors, event, key, &candidate));
 		better += candidate;
@@ -154,8 +164,8 @@ static int hit_by_popularity(struct leat_task *task, const struct factors *facto
 	for (size_t i = 0; i < count && better < TOP; i++) {
 		struct leat_bytes key;
 		bool candidate;
-		LEAT_TRY(leat_table_at(task, POPULARITY, i, &key, (const void **)&other));
-		if (other->events < wanted->events)
+		LEAT_TRY(entry_at(task, POPULARITY, i, &key, (const void **)&other));
+		if (!other || other->events < wanted->events)
 			continue;
 		LEAT_TRY(is_candidate(task, factors, event, key, &candidate));
 		better += candidate;
@@ -213,8 +223,8 @@ static int learn_negatives(struct leat_task *task, const struct factors *factors
 		struct leat_bytes key;
 		const void *item;
 		void *local;
-		LEAT_TRY(leat_table_at(task, ITEMS, leat_random_mix(event->id + (uint64_t)i * LEAT_RANDOM_ITEM) % count, &key, &item));
-		uint64_t id = id_of_key(factors, key);
+		LEAT_TRY(entry_at(task, ITEMS, leat_random_mix(event->id + (uint64_t)i * LEAT_RANDOM_ITEM) % count, &key, &item));
+		uint64_t id = item ? id_of_key(factors, key) : event->item_id;
 		if (id == event->item_id || had(factors, user, id))
 			continue;
 		if (factors->items == ITEMS_SHARED) {

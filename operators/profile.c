@@ -121,15 +121,13 @@ static struct fact fact_at(const struct profile *profile, const struct leat_batc
 static void age(const struct profile *profile, void *entry, int64_t at_ms)
 {
 	struct core *core = entry;
-	int64_t elapsed_ms;
 	if (core->events == 0)
 		core->first_ms = core->last_ms = at_ms;
 	if (at_ms < core->first_ms)
 		core->first_ms = at_ms;
 	if (at_ms <= core->last_ms)
 		return;
-	if (__builtin_sub_overflow(at_ms, core->last_ms, &elapsed_ms))
-		elapsed_ms = INT64_MAX;
+	int64_t elapsed_ms = leat_decay_elapsed(core->last_ms, at_ms);
 	core->last_ms = at_ms;
 	if (profile->at.activity || profile->at.interests) {
 		float left = leat_decay_factor(elapsed_ms, (double)profile->half_life_ms);
@@ -290,10 +288,7 @@ static void show_money(struct leat_task *task, const struct profile *profile, co
 	set_double(task, profile->added.spend, row, true, money->spend);
 	if (profile->added.recency == NONE)
 		return;
-	int64_t recency_ms = 0;
-	if (bought && __builtin_sub_overflow(core->last_ms, money->last_ms, &recency_ms))
-		recency_ms = INT64_MAX;
-	set_int(task, profile->added.recency, row, recency_ms);
+	set_int(task, profile->added.recency, row, bought ? leat_decay_elapsed(money->last_ms, core->last_ms) : 0);
 	leat_added(task, profile->added.recency)->null[row] = !bought;
 	set_int(task, profile->added.frequency, row, money->purchases);
 	set_double(task, profile->added.monetary, row, bought, bought ? money->spend / (double)money->purchases : 0);

@@ -209,6 +209,12 @@ static void refresh(struct leat_task *task, struct target *target)
 
 /* ---- who may see what ---- */
 
+/* An end of INT64_MAX is none. */
+static bool in_time(const struct conditions *conditions, size_t lane, int64_t now_ms)
+{
+	return now_ms >= conditions->starts_ms[lane] && (now_ms < conditions->ends_ms[lane] || conditions->ends_ms[lane] == INT64_MAX);
+}
+
 static bool words_fit(const struct conditions *conditions, size_t lane, bool known, uint64_t word)
 {
 	uint32_t first = lane ? conditions->word_end[lane - 1] : 0, end = conditions->word_end[lane];
@@ -229,7 +235,7 @@ static void exclude_by_conditions(const struct target *target, const struct leat
 	if (target->match.slot >= 0)
 		known = leat_keys_word(target->match.field, &in->columns[target->match.slot], row, &word);
 	for (size_t lane = 0; lane < target->ads.count; lane++)
-		if (now_ms < conditions->starts_ms[lane] || now_ms >= conditions->ends_ms[lane] || !words_fit(conditions, lane, known, word))
+		if (!in_time(conditions, lane, now_ms) || !words_fit(conditions, lane, known, word))
 			scores[lane] = -INFINITY;
 }
 

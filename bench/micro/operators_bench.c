@@ -40,7 +40,7 @@ int main(void)
 			rp1_put(&rp1, i, (uint64_t)b * BATCH + i, &event);
 			rows[i] = (uint16_t)i;
 		}
-		const struct leat_batch in = { rows, BATCH, rp1.stream.columns, rp1.stream.time_ms, rp1.stream.id, rp1.stream.key, rp1.stream.source };
+		const struct leat_batch in = { rows, BATCH, rp1.stream.columns, rp1.stream.time_ms, rp1.stream.id, rp1.stream.key, rp1.stream.source, rp1.stream.time_ms };
 		struct loose *operators[] = { &rp1.profile, &rp1.factors, &rp1.target };
 		for (int o = 0; o < 3; o++)
 			spent[o] += timed(operators[o], &in);

@@ -21,8 +21,8 @@ void leat_decay_apply(float *values, size_t count, float factor)
 void leat_decay_merge(float *into, int64_t into_ms, const float *from, int64_t from_ms, size_t count, double half_life_ms)
 {
 	int64_t later = into_ms > from_ms ? into_ms : from_ms;
-	float into_factor = leat_decay_factor(later - into_ms, half_life_ms);
-	float from_factor = leat_decay_factor(later - from_ms, half_life_ms);
+	float into_factor = leat_decay_factor(leat_decay_elapsed(into_ms, later), half_life_ms);
+	float from_factor = leat_decay_factor(leat_decay_elapsed(from_ms, later), half_life_ms);
 	for (size_t i = 0; i < count; i++)
 		into[i] = into[i] * into_factor + from[i] * from_factor;
 }

@@ -187,9 +187,8 @@ static inline struct loose_row *loose_row_of(struct leat_row *head)
 {
 	return (struct loose_row *)(void *)((char *)head - offsetof(struct loose_row, head));
 }
-void leat_row_touch(struct leat_task *task, int table, struct leat_row *row)
+static inline void loose_touch(struct loose_table *of, struct leat_row *row)
 {
-	struct loose_table *of = &LOOSE_OF(task)->tables[table];
 	struct loose_row *loose_row = loose_row_of(row);
 	row->present |= 1;
 	row->dirty |= 1;
@@ -204,6 +203,15 @@ void leat_row_touch(struct leat_task *task, int table, struct leat_row *row)
 	loose_row->listed = true;
 	of->listed[of->count++] = loose_row;
 }
+void leat_row_touch(struct leat_task *task, int table, size_t row)
+{
+	loose_touch(&LOOSE_OF(task)->tables[table], task->tables[table].row[row]);
+}
+void leat_row_expire(const struct leat_task *task, int table, size_t row)
+{
+	(void)task, (void)table, (void)row;
+	abort();        /* no table of a loose task expires */
+}
 int leat_lookup(struct leat_task *task, int table, struct leat_bytes key, const void **out)
 {
 	struct loose_row *row = loose_find(LOOSE_OF(task), table, key, false);
@@ -213,7 +221,7 @@ int leat_lookup(struct leat_task *task, int table, struct leat_bytes key, const 
 int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, void **out)
 {
 	struct loose_row *row = loose_find(LOOSE_OF(task), table, key, true);
-	leat_row_touch(task, table, &row->head);
+	loose_touch(&LOOSE_OF(task)->tables[table], &row->head);
 	*out = &row->head + 1;
 	return 0;
 }
@@ -222,7 +230,7 @@ int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const v
 	struct loose *loose = LOOSE_OF(task);
 	struct loose_row *row = loose_find(loose, table, key, true);
 	float *numbers = (void *)(&row->head + 1);
-	leat_row_touch(task, table, &row->head);
+	loose_touch(&LOOSE_OF(task)->tables[table], &row->head);
 	for (size_t i = 0; i < loose->tables[table].entry_size / sizeof(float); i++)
 		numbers[i] += ((const float *)delta)[i];
 	loose->delta.curvature += curvature;
@@ -401,7 +409,7 @@ static inline int loose_open(struct loose *loose, const struct leat_operator *op
 		if (!loose->tables[i].buckets)
 			abort();
 		loose->tables[i].key_slot = loose_key_slot(loose, &operator->tables[i]);
-		loose->views[i] = (struct leat_table_view){ loose->tables[i].rows, sizeof(struct leat_row), 1, NULL };
+		loose->views[i] = (struct leat_table_view){ .row = loose->tables[i].rows, .offset = sizeof(struct leat_row), .bit = 1, .quick = 1 };
 	}
 	for (int i = 0; i < 4; i++)
 		loose->outs[i].row = loose->out_rows[i];
@@ -436,7 +444,7 @@ static inline int loose_process(struct loose *loose, size_t from, size_t count)
 	struct loose_stream *stream = loose->stream;
 	for (size_t i = 0; i < count; i++)
 		rows[i] = (uint16_t)(from + i);
-	const struct leat_batch in = { rows, count, stream->columns, stream->time_ms, stream->id, stream->key, stream->source };
+	const struct leat_batch in = { rows, count, stream->columns, stream->time_ms, stream->id, stream->key, stream->source, stream->time_ms };
 	for (int i = 0; i < 4; i++)
 		loose->outs[i].count = 0;
 	loose_drop(&loose->scratch);
