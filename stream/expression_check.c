@@ -108,7 +108,7 @@ static int fold(struct expression_compiler *compiler, struct expression_node *no
 		constant = constant && child->kind == EXPRESSION_CONSTANT;
 		null = null || is_null(child);
 		if (constant)
-			arguments[i].column = *child->constant;
+			arguments[node->call.function->swapped ? node->count - 1 - i : i].column = *child->constant;
 	}
 	if (null && !node->call.function->own_nulls)
 		return become_null(compiler, node, node->type);

@@ -263,7 +263,7 @@ static void logic_is_three_valued(void **state)
 		 { "active || quantity == null", "true false true false true" }, { "active && quantity != null", "true false true false false" },
 		 { "active && true", "true false true false null" }, { "active ? 1 : 2", "1 2 1 2 null" }, { "quantity == null ? 'none' : name", "'Zo\303\253' '' 'abc' 'a*b?' 'none'" },
 		 { "active ? price : quantity", "10.5 -7 0 100 null" }, { "active ? null : type", "null 'VIEW' null 'PURCHASE' null" },
-		 { "true ? quantity : big", "3 -7 0 100 null" }, { "active ? !active : active", "false false false false null" }, { "if_null(quantity, -1)", "3 -7 0 100 -1" },
+		 { "true ? quantity : big", "3 -7 0 100 null" }, { "(true ? quantity : 0.5) / 2", "1.5 -3.5 0 50 null" }, { "active ? !active : active", "false false false false null" }, { "if_null(quantity, -1)", "3 -7 0 100 -1" },
 		 { "if_null(active, false)", "true false true false false" }, { "if_null(type, 'none')", "'PURCHASE' 'VIEW' 'CLICK' 'PURCHASE' 'none'" },
 		 { "if_null(1 / quantity, 0.5)", "0 0 0.5 0 0.5" }, { "active ? tags : null", "[new,sale] null [sale] null null" });
 }
