@@ -86,13 +86,22 @@ void leat_decoder_free(struct leat_decoder *decoder);
  */
 enum leat_bad leat_decoder_run(const struct leat_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
 			       struct leat_arena *arena);
-/* JSON: one object, field names as in the schema; also accepts Avro's JSON union form {"double": 1.5}. Strings are copied to @arena. */
+/*
+ * JSON: one object of at most 1 MiB, field names as in the schema, unknown ones skipped; also accepts Avro's JSON union form {"double": 1.5}.
+ * A missing field takes its default, else null, else the body is refused. Whole numbers in any notation serve an integer field; a field that is
+ * there twice is JSON_SYNTAX, nesting beyond 64 TOO_LARGE. Strings point into one copy of the body in @arena; lists take 16 bytes per string, 4 per number.
+ */
 struct leat_json_decoder;
 int leat_json_decoder_open(struct leat_json_decoder **out, const struct leat_schema *reader, const int *slots, struct leat_fault *fault);
 void leat_json_decoder_free(struct leat_json_decoder *decoder);
 enum leat_bad leat_json_decoder_run(const struct leat_json_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
 				    struct leat_arena *arena);
-/* CSV: one line, RFC 4180 quoting; @columns_text: comma-separated field names in file order ("-" skips one), @separator usually ','. */
+/*
+ * CSV: one line of at most 1 MiB, its end optional, RFC 4180 quoting; @columns_text: comma-separated field names in file order ("-" skips one),
+ * @separator usually ','. A cell with nothing in it, not even quotes, is a missing field: default, else null, else empty text, else CSV_TYPE. Cells are
+ * taken as they are, blanks included; true, false, 1, 0 are booleans; bytes are the cell's own. Strings point into one copy of the line in @arena.
+ * open: LEAT_ESCHEMA for unknown or repeated names, lists, and fields that no cell fills and that have neither default nor null.
+ */
 struct leat_csv_decoder;
 int leat_csv_decoder_open(struct leat_csv_decoder **out, const struct leat_schema *reader, const char *columns_text, char separator,
 			  const int *slots, struct leat_fault *fault);
