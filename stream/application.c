@@ -187,6 +187,10 @@ static int open_registry(struct leat *leat, struct leat_fault *fault)
 	const struct leat_pipeline *pipeline = leat->pipeline;
 	struct leat_registry_config config = { .url = pipeline->registry_url, .folder = pipeline->registry_url ? NULL : pipeline->settings.schemas,
 					       .auth_file = pipeline->registry_auth_file, .ca_file = pipeline->registry_ca_file };
+	char ids[1024];
+	snprintf(ids, sizeof ids, "%s/ids.txt", config.folder ? config.folder : "");
+	if (!config.url && access(ids, R_OK) < 0)
+		return 0;   /* a pipeline without Avro bodies needs no ids; one with them says so when it meets the first */
 	return leat_registry_open(&leat->registry, &config, fault);
 }
 

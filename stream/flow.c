@@ -2,8 +2,6 @@
 #include "stream/lane.h"
 #include "stream/rekey.h"
 
-enum { REJECTIONS_MAX = 65536 };
-
 /* ---- memory of the streams ---- */
 
 static int open_stream(struct leat_stream_run *run, const struct leat_stream *stream)
@@ -157,7 +155,7 @@ int leat_flow_open(struct leat_lane *lane, struct leat_fault *fault)
 	int rc = LEAT_ENOMEM;
 	lane->streams = leat_calloc(pipeline->stream_count, sizeof *lane->streams);
 	lane->nodes = leat_calloc(LEAT_MAX(pipeline->node_count, (size_t)1), sizeof *lane->nodes);
-	lane->rejections = leat_calloc(LEAT_BATCH_MAX, sizeof *lane->rejections);
+	lane->rejections = leat_calloc(LEAT_BATCH_MAX, sizeof *lane->rejections);   /* an event is set aside once, whoever else rejects it */
 	if (!lane->streams || !lane->nodes || !lane->rejections || leat_arena_open(&lane->arena, 256 << 10) < 0)
 		goto out;
 	for (size_t i = 0; i < pipeline->stream_count; i++)
@@ -512,6 +510,9 @@ void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, c
 	}
 	if (!intake || !record || intake->source->on_bad == LEAT_BAD_SKIP)
 		return;
+	for (size_t i = lane->rejection_count; i-- > 0;)
+		if (lane->rejections[i].record == record)
+			return;
 	leat_log_seldom(LEAT_WARNING, reason, 60000, "%s: an event of %s[%d] at offset %lld is bad: %s", stage, intake->source->topic, (int)lane->task, (long long)record->offset, reason);
 	LEAT_ASSERT(lane->rejection_count < LEAT_BATCH_MAX);
 	lane->rejections[lane->rejection_count++] = (struct leat_rejection){ arrival, node, stage, reason, record, intake };

@@ -64,6 +64,8 @@ static struct leat_decoder_entry *find_decoder(struct leat_lane *lane, struct le
 	if (writer) {
 		json = leat_schema_json(writer);
 		length = strlen(json);
+	} else if (!lane->engine->registry) {
+		rc = leat_fail(&fault, LEAT_ENOTFOUND, "no schema ids are known");
 	} else {
 		rc = leat_registry_by_id(lane->engine->registry, id, &json, &length, &fault);
 	}

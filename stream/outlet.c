@@ -30,6 +30,8 @@ static int schema_id(struct leat_lane *lane, const struct leat_sink *sink, int32
 	*id = (int32_t)sink->schema_id;
 	if (*id || sink->format != LEAT_FORMAT_AVRO)
 		return 0;
+	if (!lane->engine->registry)
+		return leat_fail(fault, LEAT_ECONFIG, "sink '%s': no schema ids are known: give it a schema_id, or configure a registry, or put ids.txt into the schemas folder", sink->name);
 	snprintf(subject, sizeof subject, "%s-value", sink->topic);
 	return leat_registry_register(lane->engine->registry, subject, leat_schema_json(sink->schema), id, fault);
 }

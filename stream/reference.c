@@ -343,7 +343,7 @@ static struct leat_decoder *find_decoder(struct leat_reference *reference, int32
 	for (size_t i = 0; i < reference->decoder_count; i++)
 		if (reference->decoders[i].id == id)
 			return reference->decoders[i].decoder;
-	if (reference->decoder_count == DECODERS_MAX || leat_registry_by_id(reference->registry, id, &json, &length, fault) < 0)
+	if (reference->decoder_count == DECODERS_MAX || !reference->registry || leat_registry_by_id(reference->registry, id, &json, &length, fault) < 0)
 		return NULL;
 	struct leat_decoder *decoder = NULL;
 	if (leat_decoder_compile(&decoder, json, length, reference->schema, reference->slots, fault) < 0)
