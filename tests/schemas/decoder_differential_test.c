@@ -179,7 +179,7 @@ static void fill_items(avro_value_t *value, int depth, bool map)
 
 static void fill_record(avro_value_t *value, int depth)
 {
-	size_t count;
+	size_t count = 0;
 	avro_value_get_size(value, &count);
 	for (size_t i = 0; i < count; i++) {
 		avro_value_t field;
@@ -242,9 +242,9 @@ static enum verdict compare_number(double wide, float narrow, int64_t integer, b
 
 static enum verdict compare_text(avro_value_t *value, const struct leat_bytes *ours)
 {
-	const void *data;
-	const char *text;
-	size_t size;
+	const void *data = NULL;
+	const char *text = NULL;
+	size_t size = 0;
 	if (avro_value_get_type(value) == AVRO_BYTES) {
 		avro_value_get_bytes(value, &data, &size);
 		return equal_if(leat_bytes_equal(*ours, leat_bytes(data, size)));
@@ -258,9 +258,9 @@ static enum verdict compare_text(avro_value_t *value, const struct leat_bytes *o
 static enum verdict compare_item(avro_value_t *value, const struct leat_list *list, size_t index, uint8_t type)
 {
 	avro_value_t branch = *value;
-	float ours, theirs;
-	double wide;
-	int32_t integer;
+	float ours, theirs = 0;
+	double wide = 0;
+	int32_t integer = 0;
 
 	if (avro_value_get_type(value) == AVRO_UNION)
 		avro_value_get_current_branch(value, &branch);
@@ -284,7 +284,7 @@ static enum verdict compare_list(avro_value_t *value, const struct leat_list *li
 	static const struct leat_bytes no_texts[8];
 	static const struct leat_list none = { no_texts, 8 };
 	enum verdict verdict = EQUAL;
-	size_t count;
+	size_t count = 0;
 	avro_value_get_size(value, &count);
 	if (!list)
 		assert_true(count <= 8);
@@ -303,7 +303,7 @@ static enum verdict compare_list(avro_value_t *value, const struct leat_list *li
 
 static enum verdict compare_enum(avro_value_t *value, const struct leat_field *field, const struct leat_column *column)
 {
-	int index;
+	int index = 0;
 	avro_value_get_enum(value, &index);
 	const char *symbol = avro_schema_enum_get(avro_value_get_schema(value), index);
 	for (size_t i = 0; field->symbols[i]; i++)
@@ -315,11 +315,11 @@ static enum verdict compare_enum(avro_value_t *value, const struct leat_field *f
 static enum verdict compare_value(avro_value_t *value, const struct leat_field *field, const struct leat_column *column, bool decoded)
 {
 	avro_value_t branch;
-	int32_t integer;
-	int64_t wide_integer;
-	float narrow;
-	double wide;
-	int boolean;
+	int32_t integer = 0;
+	int64_t wide_integer = 0;
+	float narrow = 0;
+	double wide = 0;
+	int boolean = 0;
 
 	switch (avro_value_get_type(value)) {
 	case AVRO_UNION:
