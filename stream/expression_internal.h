@@ -11,8 +11,6 @@
 #include "stream/expression.h"
 #include "stream/operator.h"
 
-#pragma GCC visibility push(hidden)      /* shared by these files, not part of the library's face */
-
 #define EXPRESSION_INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -208,7 +206,5 @@ int expression_prepare_glob(struct expression_compiler *compiler, const struct e
 int expression_prepare_zone(struct expression_compiler *compiler, const struct expression_node *node, const void **prepared);
 /* The symbols of the enum field @node as texts. */
 int expression_prepare_symbols(struct expression_compiler *compiler, const struct expression_node *node, const void **prepared);
-
-#pragma GCC visibility pop
 
 #endif

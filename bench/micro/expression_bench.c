@@ -1,13 +1,13 @@
 /*
  * Expressions: nanoseconds per row, over full batches of 512 rows and over a quarter of them, for a filter's condition and for a set of ten rules.
- * Build and run: gcc -std=c11 -D_GNU_SOURCE -O2 -I. bench/micro/expression_bench.c build/libleat.a -lxxhash -lm -o build/expression_bench && build/expression_bench
+ * `make bench-micro` runs it.
  */
 #include "stream/expression.h"
 #include "stream/operator.h"
 
 #include <stdlib.h>
 
-enum { BATCHES = 2000, ROUNDS = 12 };
+enum { BATCHES = 200, ROUNDS = 100 };
 
 static const char *const symbols[] = { "VIEW", "CART", "PURCHASE", NULL };
 enum { PRICE, QUANTITY, TYPE, CATEGORY, TS, COUNTRY, SLOTS };
@@ -72,7 +72,7 @@ static void choose_rows(struct given *given, size_t every)
 		given->row[given->batch.count++] = (uint16_t)i;
 }
 
-/* The best of some rounds: the machine is shared. */
+/* The best of many short rounds: the machine is shared. */
 static double ns_per_row(struct leat_expression *const *expressions, size_t count, const struct given *given, uint64_t *passed)
 {
 	struct leat_arena *arena = NULL;

@@ -1,7 +1,6 @@
 /*
  * Expressions: no text crashes, reads out of bounds or outlasts its limits, and what compiles gives clean columns.
  * The first byte chooses the rows, the second the wanted types, the rest is the text.
- * Build: clang -std=c11 -D_GNU_SOURCE -O1 -g -fsanitize=fuzzer,address,undefined -I. tests/fuzz/expression_fuzz.c base/*.c stream/expression*.c stream/layout.c stream/zone.c -lxxhash -lm
  */
 #include "stream/expression.h"
 #include "stream/operator.h"

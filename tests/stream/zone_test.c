@@ -122,7 +122,7 @@ static int parse(const uint8_t *bytes, size_t length)
 	const struct leat_zone *zone = NULL;
 	uint8_t *copy = malloc(length ? length : 1);
 	memcpy(copy, bytes, length);
-	int rc = leat_zone_parse(&zone, leat_bytes(copy, length), arena, NULL);
+	int rc = leat_zone_read(&zone, leat_bytes(copy, length), arena, NULL);
 	free(copy);
 	if (rc == 0) {
 		leat_zone_offset_s(zone, INT64_MAX);
@@ -200,7 +200,7 @@ static void rules_of_the_last_line(void **state)
 		}
 		memcpy(bytes + at, list[i].footer, strlen(list[i].footer));
 		const struct leat_zone *zone = NULL;
-		int rc = leat_zone_parse(&zone, leat_bytes(bytes, at + strlen(list[i].footer)), arena, NULL);
+		int rc = leat_zone_read(&zone, leat_bytes(bytes, at + strlen(list[i].footer)), arena, NULL);
 		if (rc != list[i].rc || (rc == 0 && leat_zone_offset_s(zone, list[i].unix_s) != list[i].offset_s))
 			fail_msg("%s gives %d, %d", list[i].footer, rc, rc < 0 ? 0 : leat_zone_offset_s(zone, list[i].unix_s));
 	}
