@@ -21,7 +21,7 @@ struct leat_header {
 	struct leat_bytes name, value;      /* value.data NULL: null */
 };
 
-/* One record of a topic. Incoming: borrowed, see leat_ring.h. key.data / value.data NULL: null. */
+/* One record of a topic. Incoming: borrowed until released (feeds) or until the next call (readers). key.data / value.data NULL: null. */
 struct leat_record {
 	int64_t offset;
 	int64_t timestamp_ms;               /* Kafka's; -1: none     */
@@ -59,7 +59,7 @@ struct leat_session_config {
 	int64_t transaction_timeout_ms;           /* 10,000                                                      */
 	bool transactional;                       /* false: guarantee at-least-once: idempotent, acks=all       */
 	bool early;                               /* some sink emits early: a second producer is needed          */
-	size_t memory;                            /* bytes for incoming rings and outgoing queues of this worker */
+	size_t memory;                            /* bytes for incoming and outgoing queues of this worker    */
 	struct leat_session_events events;
 };
 
@@ -110,7 +110,7 @@ struct leat_transport_ops {
 	void (*session_wake)(struct leat_session *session);                /* any thread */
 	/*
 	 * The committed position of @partition of @topic and the metadata string stored with it (at most @size bytes, NUL-terminated). Waits until stable at most
-	 * @timeout_ms: LEAT_ERETRY while another owner's transaction is pending (*owner gets its transactional id when known).
+	 * @timeout_ms: LEAT_ERETRY while another owner's transaction is pending (session_owner tells whose).
 	 */
 	int (*session_committed)(struct leat_session *session, const char *topic, int32_t partition, int64_t *offset, char *metadata, size_t size, int64_t timeout_ms, struct leat_fault *fault);
 	/* The transactional id that last committed @partition of @topic, from its metadata even while that is not stable: its length, 0 unknown. */
@@ -119,14 +119,17 @@ struct leat_transport_ops {
 	int (*session_fence)(struct leat_session *session, const char *transactional_id, struct leat_fault *fault);
 	/* Starts reading at @offset (-1: the first there is). */
 	int (*feed_open)(struct leat_session *session, const char *topic, int32_t partition, int64_t offset, struct leat_feed **out, struct leat_fault *fault);
-	/* Records ready to be taken, in offset order, without waiting; borrowed until feed_release. *at_end: nothing more was there when the broker was last asked. LEAT_EGAP, LEAT_ECORRUPT (fault says offset). */
+	/* Records ready to be taken, in offset order, without waiting; borrowed until feed_release (the array itself until the next call on this feed). *at_end: nothing more was there when the broker was last asked. LEAT_EGAP, LEAT_ECORRUPT (fault says offset). */
 	long (*feed_take)(struct leat_feed *feed, const struct leat_record **records, bool *at_end, struct leat_fault *fault);
 	void (*feed_release)(struct leat_feed *feed, size_t count);        /* the first @count of what take showed are done with */
 	void (*feed_close)(struct leat_feed *feed);
 
-	/* Queues one record (copied). @partition -1: by murmur2 of the key. LEAT_ERETRY never: it waits for room itself. */
+	/*
+	 * Queues one record (copied). @partition -1: by murmur2 of the key. Waits for room itself; LEAT_ERETRY: none came before the transaction had to be given up.
+	 * After a negative result (but for early records) only session_reset() or session_close() may follow.
+	 */
 	int (*session_send)(struct leat_session *session, const char *topic, int32_t partition, const struct leat_record *record, unsigned flags, struct leat_fault *fault);
-	/* Many to one partition, without headers: the hot path. */
+	/* Many to one partition, without headers and with the present as their timestamp: the hot path. */
 	int (*session_send_many)(struct leat_session *session, const char *topic, int32_t partition, const struct leat_record *records, size_t count, unsigned flags, struct leat_fault *fault);
 	/* One state row of @task (kafka: to the changelog @topic; embedded: into the commit's batch through @store). value.data NULL: tombstone. */
 	int (*session_row)(struct leat_session *session, int32_t task, const char *changelog, struct leat_bytes key, struct leat_bytes value, struct leat_fault *fault);

@@ -332,8 +332,9 @@ static rd_kafka_t *raw_producer(const char *id)
 
 static void raw_send(rd_kafka_t *rk, const char *topic, const char *value)
 {
-	assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
-		RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END), 0);
+	rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+	assert_int_equal(rd_kafka_produce(handle, 0, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value, strlen(value), NULL, 0, NULL), 0);
+	rd_kafka_topic_destroy(handle);
 	assert_int_equal(rd_kafka_flush(rk, SOON_MS), 0);
 }
 
