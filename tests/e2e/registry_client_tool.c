@@ -15,7 +15,7 @@ static struct leat_fault fault;
 
 static struct leat_registry *open_at(const char *variable, const char *ca_file)
 {
-	struct leat_registry *registry;
+	struct leat_registry *registry = NULL;
 	struct leat_registry_config config = { .url = getenv(variable), .ca_file = ca_file };
 	if (!config.url || leat_registry_open(&registry, &config, &fault) < 0)
 		fail_msg("%s: %s", variable, fault.text);
