@@ -31,7 +31,7 @@ static const struct leat_rows_table tables[] = {
 	} while (0)
 
 struct run {
-	struct fixture fixture;
+	struct fixture *fixture;
 	struct leat_rows *rows;
 	size_t failures;
 	struct leat_buffer log, fired;
@@ -92,35 +92,56 @@ static void run_fire(struct run *run)
 static void run_commit(struct run *run, uint64_t sequence)
 {
 	leat_rows_committed(run->rows, sequence);
-	RETRY(run, leat_rows_write_behind(run->rows, sequence, run->fixture.writes, &run->fixture.fault));
-	fixture_write(&run->fixture);
+	RETRY(run, leat_rows_write_behind(run->rows, sequence, run->fixture->writes, &run->fixture->fault));
+	fixture_write(run->fixture);
 	leat_rows_evict(run->rows);
 }
 
 /* Everything once; the texts say what came of it. */
 static void run_all(struct run *run)
 {
-	struct leat_rows_config config = { .tag = 1, .tables = tables, .count = LEAT_COUNT_OF(tables), .store = run->fixture.store, .write_behind = true };
-	RETRY(run, leat_rows_open(&run->rows, &config, &run->fixture.fault));
+	struct leat_rows_config config = { .tag = 1, .tables = tables, .count = LEAT_COUNT_OF(tables), .store = run->fixture->store, .write_behind = true };
+	RETRY(run, leat_rows_open(&run->rows, &config, &run->fixture->fault));
 	run_write(run);
-	RETRY(run, (run->log.length = 0, leat_rows_encode_dirty(run->rows, run_log, run, &run->fixture.fault)));
+	RETRY(run, (run->log.length = 0, leat_rows_encode_dirty(run->rows, run_log, run, &run->fixture->fault)));
 	run_commit(run, 1);
 	run_fire(run);
-	RETRY(run, leat_rows_sweep(run->rows, 80, KEYS, &run->fixture.fault));
+	RETRY(run, leat_rows_sweep(run->rows, 80, KEYS, &run->fixture->fault));
 	run_commit(run, 2);
 	size_t logged = run->log.length;
-	RETRY(run, (run->log.length = logged, leat_rows_dump(run->rows, run_log, run, &run->fixture.fault)));
+	RETRY(run, (run->log.length = logged, leat_rows_dump(run->rows, run_log, run, &run->fixture->fault)));
 	leat_rows_close(run->rows);
 }
 
-static size_t run_with(uint64_t nth, struct run *run)
+struct wipe {
+	struct fixture *fixture;
+	enum leat_family family;
+};
+
+static int wipe_each(void *self, struct leat_bytes key, struct leat_bytes value)
 {
-	memset(run, 0, sizeof *run);
-	fixture_open(&run->fixture);
+	struct wipe *wipe = self;
+	(void)value;
+	leat_writes_delete(wipe->fixture->writes, wipe->fixture->store, wipe->family, key);
+	return 0;
+}
+
+/* One store for all runs: opening one each time would take most of the time. */
+static void wipe(struct fixture *fixture)
+{
+	struct wipe rows = { fixture, LEAT_FAMILY_ROWS }, timers = { fixture, LEAT_FAMILY_TIMERS };
+	assert_int_equal(leat_store_scan(fixture->store, LEAT_FAMILY_ROWS, leat_text(""), leat_text(""), wipe_each, &rows), 0);
+	assert_int_equal(leat_store_scan(fixture->store, LEAT_FAMILY_TIMERS, leat_text(""), leat_text(""), wipe_each, &timers), 0);
+	fixture_write(fixture);
+}
+
+static size_t run_with(struct fixture *fixture, uint64_t nth, struct run *run)
+{
+	*run = (struct run){ .fixture = fixture };
 	leat_alloc_fail_at(nth);
 	run_all(run);
 	leat_alloc_fail_at(0);
-	fixture_close(&run->fixture);
+	wipe(fixture);
 	return run->failures;
 }
 
@@ -132,13 +153,15 @@ static void run_free(struct run *run)
 
 static void a_failed_allocation_changes_nothing_and_the_call_can_be_made_again(void **state)
 {
+	struct fixture fixture;
 	struct run plain, run;
 	uint64_t nth = 1;
 	(void)state;
-	assert_int_equal(run_with(0, &plain), 0);
+	fixture_open(&fixture);
+	assert_int_equal(run_with(&fixture, 0, &plain), 0);
 	assert_true(plain.fired.length > 0);
 	for (;; nth++) {
-		size_t failures = run_with(nth, &run);
+		size_t failures = run_with(&fixture, nth, &run);
 		assert_string_equal((const char *)run.log.data, (const char *)plain.log.data);
 		assert_string_equal((const char *)run.fired.data, (const char *)plain.fired.data);
 		run_free(&run);
@@ -147,6 +170,7 @@ static void a_failed_allocation_changes_nothing_and_the_call_can_be_made_again(v
 	}
 	assert_true(nth > 50);
 	run_free(&plain);
+	fixture_close(&fixture);
 }
 
 static void a_store_that_gets_no_memory_is_not_half_open(void **state)
@@ -289,7 +313,7 @@ static int flip(const char *dir, const char *suffix)
 			continue;
 		snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
 		int fd = open(path, O_RDWR | O_CLOEXEC);
-		uint8_t byte;
+		uint8_t byte = 0;
 		assert_true(fd >= 0 && pread(fd, &byte, 1, 700) == 1);
 		byte ^= 0x10;
 		assert_int_equal(pwrite(fd, &byte, 1, 700), 1);
