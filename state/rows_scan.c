@@ -81,12 +81,13 @@ static int sweep_disk(struct leat_rows *rows, int64_t now_ms, size_t count)
 	rows->sweep_from = (struct leat_buffer){ 0 };
 	int rc = leat_store_scan(rows->store, LEAT_FAMILY_ROWS, leat_bytes(tag, sizeof tag), leat_bytes(from.data, from.length), sweep_each, &sweep);
 	leat_buffer_free(&from);
-	/* At the end: the next sweep begins again with the first key. */
-	if (rc == 0)
-		rows->sweep_from.length = 0;
+	bool ended = rc == 0;
 	if (rc >= 0)
 		rc = sweep_expired(rows, &sweep.expired, now_ms);
 	leat_buffer_free(&sweep.expired);
+	/* At the end, or after a failure on the way: the next sweep begins again with the first key. */
+	if (ended || rc < 0)
+		rows->sweep_from.length = 0;
 	return rc;
 }
 

@@ -118,8 +118,8 @@ static int chunk_finish(struct chunk *chunk, size_t first, size_t count, leat_st
 		const char *data = chunk->values[i] ? rocksdb_pinnableslice_value(chunk->values[i], &length) : NULL;
 		if (chunk->errors[i])
 			rc = rc < 0 ? rc : leat_storage_code(chunk->errors[i]);
-		else if (data && rc == 0)
-			rc = LEAT_MIN(found(self, first + i, leat_bytes(data, length)), 0);
+		else if (data && rc >= 0)
+			rc = found(self, first + i, leat_bytes(data, length));
 		if (chunk->errors[i])
 			leat_log_seldom(LEAT_ERROR, leat_family_names, 60000, "reading the state: %s", chunk->errors[i]);
 		rocksdb_free(chunk->errors[i]);
@@ -164,14 +164,14 @@ int leat_store_get_many(struct leat_store *store, enum leat_family family, const
 	struct leat_buffer buffer = { 0 };
 	struct chunk chunk;
 	int rc = 0;
-	for (size_t first = 0; first < count && rc == 0; first += CHUNK) {
+	for (size_t first = 0; first < count && rc >= 0; first += CHUNK) {
 		size_t part = LEAT_MIN(count - first, (size_t)CHUNK);
 		rc = get_chunk(store, family, keys + first, part, &chunk, &buffer);
-		if (rc == 0)
+		if (rc >= 0)
 			rc = chunk_finish(&chunk, first, part, found, self);
 	}
 	leat_buffer_free(&buffer);
-	return rc;
+	return LEAT_MIN(rc, 0);
 }
 
 static bool starts_with(struct leat_bytes key, const struct leat_buffer *start)

@@ -173,11 +173,12 @@ static int due_collect(struct leat_rows *rows, int64_t time)
 	if (timers->due_first == timers->due_count)
 		timers->due_first = timers->due_count = 0;
 	size_t before = timers->due_count;
-	while (timers->heap_count && timers->heap[0].at == time)
-		LEAT_TRY(due_take(rows));
+	int rc = 0;
+	while (rc == 0 && timers->heap_count && timers->heap[0].at == time)
+		rc = due_take(rows);
 	if (timers->due_count > before)
 		qsort_r(timers->due + timers->due_first, timers->due_count - timers->due_first, sizeof *timers->due, compare_due, rows);
-	return 0;
+	return rc;
 }
 
 /* ---- index on disk ---- */
