@@ -17,8 +17,7 @@ static const char *const events[] = {
 static const char *const factors_of_events =
 	"passed: [-0.0291015,0.00695357]\n"
 	"passed: [-0.113187,0.103526]\n"
-	"passed: [0.0503631,0.036343]\n"
-	"passed: [-0.113187,0.103526]\n"
+	"passed: [0.0503631,0.0363431]\n"
 	"passed: [-0.0593062,0.144989]\n";
 
 /* Item factors of one task are lost at a restart, so killing it changes what comes after. */
@@ -37,6 +36,16 @@ static void watching_quality_changes_no_factor(void **state)
 	leat_scenario(&(const struct leat_scenario){
 		.use = "factors", .with = "{ item: item, type: type, weights: { VIEW: 1, CART: 3, PURCHASE: 5 }, items: local, score_every: 1, history: 2, " FORMULA " }",
 		.fields = FIELDS, .key = "user", .when = events, .show = "factors", .then = factors_of_events, .without = LEAT_SCENARIO_RESTORE,
+	});
+}
+
+static void an_event_without_an_item_has_no_entry_to_learn(void **state)
+{
+	(void)state;
+	leat_scenario(&(const struct leat_scenario){
+		.use = "factors", .with = "{ item: item, items: local, rank: 1 }",
+		.fields = FIELDS, .key = "user", .when = (const char *const[]){ EVENT("7", "null", "VIEW"), NULL },
+		.show = "factors", .then = "rejected: null_key\n",
 	});
 }
 
@@ -67,6 +76,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_event_is_one_step_of_the_formula),
 		cmocka_unit_test(watching_quality_changes_no_factor),
+		cmocka_unit_test(an_event_without_an_item_has_no_entry_to_learn),
 		cmocka_unit_test(a_user_starts_from_its_key_and_words_not_listed_teach_nothing),
 		cmocka_unit_test(options_that_make_no_sense_are_refused),
 	};

@@ -59,8 +59,8 @@ static void windows_roll_with_event_time(void **state)
 		.use = "profile", .with = "{ price: price, windows: [1m, 2h], activity: false }",
 		.fields = SHOP, .time = "ts", .key = "user", .lateness = "10m",
 		.when = (const char *const[]){
-			EVENT("a", "0", "VIEW", "1", "1"), EVENT("a", "30000", "VIEW", "2", "1"), EVENT("a", "59999", "VIEW", "4", "1"), EVENT("a", "60000", "VIEW", "8", "1"),
-			EVENT("a", "40000", "VIEW", "16", "1"), EVENT("a", "90000", "VIEW", "32", "1"), EVENT("a", "9000000", "VIEW", "64", "1"), NULL,
+			EVENT("a", "86400000", "VIEW", "1", "1"), EVENT("a", "86430000", "VIEW", "2", "1"), EVENT("a", "86459999", "VIEW", "4", "1"), EVENT("a", "86460000", "VIEW", "8", "1"),
+			EVENT("a", "86440000", "VIEW", "16", "1"), EVENT("a", "86490000", "VIEW", "32", "1"), EVENT("a", "95400000", "VIEW", "64", "1"), NULL,
 		},
 		.show = "events events_1m spend_1m events_2h spend_2h",
 		.then = "passed: 1 1 1 1 1\n"
@@ -80,7 +80,7 @@ static void hours_are_those_of_the_shops_clock(void **state)
 		.use = "profile", .with = "{ hours: true, time_zone: Asia/Kolkata, activity: false }",
 		.fields = SHOP, .time = "ts", .key = "user",
 		.when = (const char *const[]){
-			EVENT("a", "0", "VIEW", "null", "1"), EVENT("a", "1799999", "VIEW", "null", "1"), EVENT("a", "1800000", "VIEW", "null", "1"), NULL,
+			EVENT("a", "86400000", "VIEW", "null", "1"), EVENT("a", "88199999", "VIEW", "null", "1"), EVENT("a", "88200000", "VIEW", "null", "1"), NULL,
 		},
 		.show = "hours",
 		.then = "passed: [0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]\n"
@@ -112,7 +112,7 @@ static void a_user_without_events_for_the_ttl_is_forgotten(void **state)
 		.use = "profile", .with = "{ ttl: 10s, activity: false }",
 		.fields = SHOP, .time = "ts", .key = "user",
 		.when = (const char *const[]){
-			EVENT("a", "0", "VIEW", "null", "1"), EVENT("a", "9000", "VIEW", "null", "1"), EVENT("b", "9500", "VIEW", "null", "1"),
+			EVENT("a", "1", "VIEW", "null", "1"), EVENT("a", "9000", "VIEW", "null", "1"), EVENT("b", "9500", "VIEW", "null", "1"),
 			EVENT("a", "30000", "VIEW", "null", "1"), NULL,
 		},
 		.show = "events", .then = "passed: 1\npassed: 2\npassed: 1\npassed: 1\n",

@@ -10,7 +10,7 @@
 
 #define FIELDS "category:int? user:string country:string? ts:int"
 #define EVENT(user, category, country, ts) "{\"category\":" category ",\"user\":\"" user "\",\"country\":" country ",\"ts\":" ts "}"
-#define PROFILE "[{ id: profile, use: profile, with: { category: category, interests: 3, half_life: 30d } }]"
+#define PROFILE "[{ id: profile, use: profile, from: in, with: { category: category, interests: 3, half_life: 30d } }]"
 #define ADS "{ ads: { key: ad_id, fields: \"ad_id:string category:int? bid:double? active:bool? starts:int? ends:int? countries:string?\", rows: ["
 #define AD(id, category, bid, active, ends, countries) \
 	"'{\"ad_id\":\"" id "\",\"category\":" category ",\"bid\":" bid ",\"active\":" active ",\"starts\":null,\"ends\":" ends ",\"countries\":" countries "}'"
@@ -55,8 +55,8 @@ static void the_same_ad_at_most_cap_times_in_the_window(void **state)
 		.fields = FIELDS, .time = "ts", .key = "user", .before = PROFILE,
 		.tables = ADS AD("a", "0", "2", "null", "null", "null") ", " AD("b", "0", "1", "null", "null", "null") "] } }",
 		.when = (const char *const[]){
-			EVENT("u", "null", "null", "0"), EVENT("u", "null", "null", "500"), EVENT("v", "null", "null", "500"), EVENT("u", "null", "null", "999"),
-			EVENT("u", "null", "null", "1000"), EVENT("u", "null", "null", "1499"), EVENT("u", "null", "null", "1500"), NULL,
+			EVENT("u", "null", "null", "5000"), EVENT("u", "null", "null", "5500"), EVENT("v", "null", "null", "5500"), EVENT("u", "null", "null", "5999"),
+			EVENT("u", "null", "null", "6000"), EVENT("u", "null", "null", "6499"), EVENT("u", "null", "null", "6500"), NULL,
 		},
 		.show = "ad_id",
 		.then = "decisions: a\ndecisions: b\ndecisions: a\nundecided: null\ndecisions: a\nundecided: null\ndecisions: b\n",
