@@ -319,7 +319,8 @@ static int resolve_rows(struct leat_lane *lane, int stream, struct leat_group_ru
 			continue;
 		missing[wanted] = row;
 		keys[wanted] = key_of(run, slot, row);
-		hashes[wanted] = run->key_hash[row];
+		/* a keyed row belongs to the task of its message key; in the other tables all users meet at one entry of a field's key */
+		hashes[wanted] = group->group->kind == LEAT_KEYED ? run->key_hash[row] : leat_murmur2(keys[wanted].data, keys[wanted].length);
 		times[wanted++] = INT64_MIN;
 	}
 	if (wanted == 0)
