@@ -44,7 +44,7 @@ static int each_line(struct test *test, const char *path, int (*each)(struct tes
 static const struct leat_source *find_source(const struct leat_pipeline *pipeline, const char *name)
 {
 	for (size_t i = 0; name && i < pipeline->source_count; i++)
-		if (pipeline->sources[i].rekey < 0 && strcmp(pipeline->sources[i].name, name) == 0)
+		if (pipeline->sources[i].schema && strcmp(pipeline->sources[i].name, name) == 0)
 			return &pipeline->sources[i];
 	return NULL;
 }

@@ -1,5 +1,6 @@
 /* The application: one process' share of a pipeline: transport, topics, instance folder, reference tables, workers. */
 #include "stream/application.h"
+#include "stream/shared.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,7 +111,7 @@ static int count_tasks(struct leat *leat, struct leat_fault *fault)
 	leat->engine.tasks = 0;
 	for (size_t i = 0; i < pipeline->source_count; i++) {
 		int32_t partitions;
-		if (pipeline->sources[i].rekey >= 0)
+		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
 			continue;
 		int rc = leat->transport->ops->partitions(leat->transport, pipeline->sources[i].topic, &partitions, fault);
 		if (rc == LEAT_ENOTFOUND)
@@ -135,7 +136,7 @@ static int make_topics(struct leat *leat, struct leat_fault *fault)
 	char changelog[256];
 	LEAT_TRY(count_tasks(leat, fault));
 	for (size_t i = 0; i < pipeline->source_count; i++) {
-		if (pipeline->sources[i].rekey >= 0)
+		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
 			LEAT_TRY(create_topic(leat, pipeline->sources[i].topic, leat->engine.tasks, false, -1, true, fault));
 		else
 			LEAT_TRY(ensure_topic(leat, pipeline->sources[i].topic, false, fault));
@@ -145,6 +146,10 @@ static int make_topics(struct leat *leat, struct leat_fault *fault)
 			LEAT_TRY(ensure_topic(leat, pipeline->tables[i].topic, true, fault));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		LEAT_TRY(ensure_topic(leat, pipeline->sinks[i].topic, false, fault));
+	if (pipeline->deltas_source >= 0) {
+		snprintf(changelog, sizeof changelog, "%s.shared", pipeline->name);
+		LEAT_TRY(create_topic(leat, changelog, leat->engine.tasks, true, 0, true, fault));
+	}
 	int rc = create_topic(leat, pipeline->dead_letter_topic, leat->engine.tasks, false, 0, true, fault);
 	LEAT_TRY(rc);
 	if (leat->transport->ops->keeps_rows)
@@ -235,6 +240,8 @@ int leat_open_interruptible(struct leat **out, const struct leat_config *config,
 	set_up_engine(leat, config);
 	for (size_t i = 0; rc >= 0 && i < leat->pipeline->table_count; i++)
 		rc = leat_reference_load(leat->pipeline->tables[i].reference, leat->transport, leat->registry, fault);
+	if (rc >= 0 && leat->pipeline->deltas_source >= 0)
+		rc = leat_replica_open(&leat->engine.replica, leat->pipeline, leat->transport, leat->engine.tasks, fault);
 	if (rc < 0)
 		goto out;
 	*out = leat;
@@ -349,6 +356,7 @@ void leat_close(struct leat *leat)
 		pthread_mutex_destroy(&leat->workers[i].stats_lock);
 	}
 	leat_free(leat->workers);
+	leat_replica_close(leat->engine.replica);
 	leat_pipeline_free(leat->pipeline);
 	if (leat->transport)
 		leat->transport->ops->close(leat->transport);

@@ -1,6 +1,7 @@
 /* Flow: a batch of rows through the operators in topological order; selections, state rows, timers, and the memory that all of it uses. */
 #include "stream/lane.h"
 #include "stream/rekey.h"
+#include "stream/shared.h"
 
 /* ---- memory of the streams ---- */
 
@@ -52,6 +53,12 @@ static int open_group(struct leat_lane *lane, size_t index, struct leat_fault *f
 		const struct leat_table *table = &node->op->tables[group->member[i].table];
 		tables[i] = (struct leat_rows_table){ .tag = planned->tag, .version = table->version, .entry_size = planned->entry_size, .ttl_ms = planned->ttl_ms,
 						      .durable = group->kind == LEAT_KEYED, .self = lane->nodes[group->member[i].node].self, .init = table->init, .upgrade = table->upgrade };
+		if (planned->kind != LEAT_SHARED)
+			continue;
+		tables[i].self = leat_shared_table(lane, group->member[i].node, group->member[i].table);
+		tables[i].entry_size = group->owner ? planned->numbers * sizeof(int64_t) : leat_shared_view_size(planned);
+		tables[i].init = group->owner ? leat_shared_owner_init : leat_shared_view_init;
+		tables[i].upgrade = NULL;
 	}
 	bool keyed = group->kind == LEAT_KEYED;
 	struct leat_rows_config config = { .tag = group->tag, .tables = tables, .count = group->count, .store = keyed ? lane->store : NULL,
@@ -164,6 +171,8 @@ int leat_flow_open(struct leat_lane *lane, struct leat_fault *fault)
 	for (size_t i = 0; i < pipeline->node_count; i++)
 		if ((rc = open_node(lane, i)) < 0)
 			goto out;
+	if ((rc = leat_shared_prepare_tables(lane)) < 0)
+		goto out;
 	for (size_t i = 0; i < pipeline->group_count; i++)
 		if ((rc = open_group(lane, i, fault)) < 0)
 			goto out;
@@ -174,6 +183,7 @@ out:
 
 void leat_flow_close(struct leat_lane *lane)
 {
+	leat_shared_close(lane);
 	for (size_t i = 0; lane->nodes && i < lane->pipeline->node_count; i++)
 		close_node(&lane->nodes[i]);
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
@@ -542,6 +552,8 @@ static void evict(struct leat_lane *lane)
 long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int stream;
+	if (leat_shared_refresh(lane) < 0)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	LEAT_TRY(leat_intake_fill(lane, &stream, fault));
 	uint32_t arrivals = lane->arrivals;
 	if (stream >= 0)

@@ -38,7 +38,7 @@ void leat_graph_text(const struct leat_pipeline *pipeline, FILE *out)
 {
 	fprintf(out, "pipeline %s\nsources\n", pipeline->name);
 	for (size_t i = 0; i < pipeline->source_count; i++)
-		if (pipeline->sources[i].rekey < 0)
+		if (pipeline->sources[i].rekey < 0 && !pipeline->sources[i].deltas)
 			fprintf(out, "  %-16s %s\n", pipeline->sources[i].name, pipeline->sources[i].topic);
 	if (pipeline->table_count)
 		fprintf(out, "tables\n");
@@ -66,7 +66,7 @@ void leat_graph_dot(const struct leat_pipeline *pipeline, FILE *out)
 {
 	fprintf(out, "digraph \"%s\" {\n\trankdir=LR;\n\tnode [shape=box];\n", pipeline->name);
 	for (size_t i = 0; i < pipeline->source_count; i++)
-		if (pipeline->sources[i].rekey < 0)
+		if (pipeline->sources[i].rekey < 0 && !pipeline->sources[i].deltas)
 			fprintf(out, "\t\"%s\" [shape=cds, label=\"%s\\n%s\"];\n", pipeline->sources[i].name, pipeline->sources[i].name, pipeline->sources[i].topic);
 	for (size_t i = 0; i < pipeline->node_count; i++) {
 		fprintf(out, "\t\"%s\" [label=\"%s\\n%s\"];\n", pipeline->nodes[i].id, pipeline->nodes[i].id, pipeline->nodes[i].use);

@@ -1,6 +1,7 @@
 /* Intake: records of a task's inputs become the rows of a batch, merged by record time, each with its event time, id and watermark. */
 #include "stream/lane.h"
 #include "stream/rekey.h"
+#include "stream/shared.h"
 
 enum { DECODERS_MAX = 64, FUTURE_MS = 3600000, RETRY_US = 100000 };
 
@@ -9,7 +10,7 @@ enum { DECODERS_MAX = 64, FUTURE_MS = 3600000, RETRY_US = 100000 };
 static int open_format(struct leat_intake *intake, struct leat_fault *fault)
 {
 	const struct leat_source *source = intake->source;
-	if (source->rekey >= 0)
+	if (source->rekey >= 0 || source->deltas)
 		return 0;
 	if (source->format == LEAT_FORMAT_JSON)
 		return leat_json_decoder_open(&intake->json, source->schema, source->slots, fault);
@@ -69,11 +70,16 @@ static struct leat_decoder_entry *find_decoder(struct leat_lane *lane, struct le
 	} else {
 		rc = leat_registry_by_id(lane->engine->registry, id, &json, &length, &fault);
 	}
-	if (rc == LEAT_ERETRY || rc == LEAT_ENOMEM) {
+	if (rc == LEAT_ERETRY || rc == LEAT_ENOMEM || rc == LEAT_ESTOPPED) {
 		leat_log_seldom(LEAT_WARNING, intake->source, 5000, "source '%s' waits for schema %d: %s", intake->source->name, (int)id, fault.text);
 		return NULL;
 	}
 	static struct leat_decoder_entry unknown = { .bad = LEAT_BAD_UNKNOWN_SCHEMA };
+	static struct leat_decoder_entry unsupported = { .bad = LEAT_BAD_SCHEMA_INCOMPATIBLE };
+	if (rc == LEAT_EUNSUPPORTED) {
+		leat_log_seldom(LEAT_WARNING, intake->source, 60000, "source '%s': schema %d: %s", intake->source->name, (int)id, fault.text);
+		return &unsupported;
+	}
 	if (rc < 0 || intake->decoder_count == DECODERS_MAX)
 		return &unknown;
 	entry = &intake->decoders[intake->decoder_count++];
@@ -162,6 +168,8 @@ static void clear_missing(struct leat_lane *lane, const struct leat_source *sour
 
 int64_t leat_intake_watermark(const struct leat_intake *intake)
 {
+	if (intake->source->deltas)
+		return INT64_MAX;
 	if (intake->rekey)
 		return leat_rekey_in_watermark(intake->rekey);
 	return intake->max_time_ms == INT64_MIN ? INT64_MIN : intake->max_time_ms - intake->source->lateness_ms;
@@ -171,7 +179,7 @@ int64_t leat_intake_watermark(const struct leat_intake *intake)
 bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_us)
 {
 	const struct leat_intake *intake = &lane->intakes[source];
-	return !intake->rekey && intake->end_since_us >= 0 && now_us - intake->end_since_us >= lane->pipeline->settings.idle_ms * 1000;
+	return !intake->rekey && !intake->source->deltas && intake->end_since_us >= 0 && now_us - intake->end_since_us >= lane->pipeline->settings.idle_ms * 1000;
 }
 
 /* The smallest over the inputs that are not idle, if @intake saw @time_ms. */
@@ -181,7 +189,7 @@ static int64_t watermark_with(const struct leat_lane *lane, const struct leat_in
 	for (size_t i = 0; i < lane->pipeline->source_count; i++) {
 		const struct leat_intake *other = &lane->intakes[i];
 		int64_t mark = leat_intake_watermark(other);
-		if (other == intake && !other->rekey)
+		if (other == intake && !other->rekey && !other->source->deltas)
 			mark = LEAT_MAX(mark, time_ms - other->source->lateness_ms);
 		else if (other != intake && leat_intake_idle(lane, i, now_us))
 			continue;
@@ -285,6 +293,19 @@ static int next_timer(struct leat_lane *lane, int64_t *at_ms)
 	return 0;
 }
 
+/* Deltas of shared rows that this task owns: no row of the batch. */
+static int take_delta(struct leat_lane *lane, struct leat_intake *intake, const struct leat_record *record, struct leat_fault *fault)
+{
+	int rc;
+	enum leat_bad bad = leat_shared_receive(lane, record, &rc);
+	if (rc < 0)
+		return leat_fail(fault, rc, "out of memory");
+	if (bad)
+		set_aside(lane, intake, record, bad);
+	took(lane, intake, record);
+	return 0;
+}
+
 /* Decodes the next record into the row after the last; 1: taken as row, 0: taken but set aside, 2: stop the batch before it, 3: blocked. */
 static int take_row(struct leat_lane *lane, struct leat_intake *intake, struct fill *fill, struct leat_fault *fault)
 {
@@ -292,6 +313,8 @@ static int take_row(struct leat_lane *lane, struct leat_intake *intake, struct f
 	struct leat_stream_run *run = &lane->streams[intake->source->stream];
 	size_t row = run->rows;
 	int64_t time_ms;
+	if (intake->source->deltas)
+		return take_delta(lane, intake, record, fault);
 	clear_missing(lane, intake->source, run, row);
 	int bad = intake->rekey ? leat_rekey_in_row(lane, intake, record, run, row, &time_ms) : decode(lane, intake, record, run->columns, row);
 	if (bad == LEAT_BAD_NO_MEMORY)
@@ -346,7 +369,7 @@ static int idle_watermark(struct leat_lane *lane, int64_t now_us, struct leat_fa
 	int64_t watermark = watermark_with(lane, NULL, 0, now_us), timer;
 	bool all_idle = true;
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
-		all_idle &= leat_intake_idle(lane, i, now_us);
+		all_idle &= lane->intakes[i].source->deltas || leat_intake_idle(lane, i, now_us);
 	if (all_idle || watermark == INT64_MAX || watermark <= lane->watermark_ms)
 		return 0;
 	lane->watermark_ms = watermark;

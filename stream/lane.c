@@ -2,6 +2,7 @@
 #include "stream/lane_row.h"
 #include "stream/outlet.h"
 #include "stream/rekey.h"
+#include "stream/shared.h"
 
 #include <stdlib.h>
 
@@ -222,6 +223,7 @@ static int start_running(struct leat_lane *lane, struct leat_fault *fault)
 	LEAT_TRY(leat_outlet_open(lane, fault));
 	LEAT_TRY(start_intakes(lane, fault));
 	LEAT_TRY(read_task_row(lane, fault));   /* once more: sender marks belong to intakes that are open only now */
+	LEAT_TRY(leat_shared_open(lane, fault));
 	for (size_t i = 0; i < lane->pipeline->node_count; i++)
 		if (!lane->pipeline->nodes[i].op)
 			LEAT_TRY(leat_rekey_out_open(lane, &lane->pipeline->nodes[i], &lane->nodes[i].rekey, fault));

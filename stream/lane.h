@@ -27,8 +27,8 @@ struct leat_engine {
 	int32_t tasks;
 	size_t rows_memory;                  /* bytes of row memory per lane                       */
 	size_t behind_max;                   /* changelog records the store may lag, per lane      */
+	struct leat_replica *replica;        /* of the shared tables, NULL: there are none          */
 	bool accept_state_loss;
-	size_t evict_every;                  /* tests: evict everything clean after each batch if 1 */
 };
 
 struct leat_decoder_entry { int32_t id; struct leat_decoder *decoder; enum leat_bad bad; };
@@ -132,6 +132,7 @@ struct leat_lane {
 	struct leat_store_meta meta;
 	struct leat_reader *reader;          /* while restoring */
 	struct leat_writes *writes;
+	struct leat_shared *shared;
 	int64_t opened_us, blocked_us;
 	uint64_t restored;
 	bool discarded, skipped, flow_open, restored_row;

@@ -1,6 +1,7 @@
 /* A task's part of a commit: rows into the transaction, and afterwards into RocksDB, behind. */
 #include "stream/lane_row.h"
 #include "stream/rekey.h"
+#include "stream/shared.h"
 
 size_t leat_lane_dirty_bytes(const struct leat_lane *lane)
 {
@@ -55,6 +56,7 @@ long leat_lane_prepare(struct leat_lane *lane, struct leat_position *positions, 
 	for (size_t i = 0; i < lane->pipeline->node_count; i++)
 		if (lane->nodes[i].rekey)
 			LEAT_TRY(leat_rekey_out_marks(lane, lane->nodes[i].rekey, fault));
+	LEAT_TRY(leat_shared_prepare(lane, fault));   /* before the rows: merging dirties the owner's */
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].kind == LEAT_KEYED)
 			LEAT_TRY(prepare_group(lane, lane->groups[i].rows, fault));
@@ -121,6 +123,7 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 	int rc = 0;
 	lane->sequence++;
 	lane->touched = false;
+	leat_shared_committed(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
 		lane->intakes[i].committed_offset = lane->intakes[i].next_offset;
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)

@@ -1,6 +1,6 @@
 /* The functions of operator.h that work while batches run: state, emitted rows, rejections, timers, lookups. */
 #include "stream/expression.h"
-#include "stream/lane.h"
+#include "stream/shared.h"
 
 #include <math.h>
 
@@ -91,8 +91,13 @@ int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_b
 
 int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature)
 {
-	(void)task, (void)table, (void)key, (void)delta, (void)curvature;
-	return LEAT_EUNSUPPORTED;
+	struct leat_node_run *node = node_of(task);
+	struct leat_table_view *view = &task->tables[table];
+	struct leat_row *row;
+	uint32_t hash = leat_murmur2(key.data, key.length);
+	int64_t now = INT64_MIN;
+	LEAT_TRY(leat_rows_find(view->rows, &key, &hash, &now, 1, &row));
+	return leat_shared_add(node->lane, (int)(node - node->lane->nodes), table, row, view->offset, delta, curvature);
 }
 
 /* ---- rows ---- */

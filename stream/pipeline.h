@@ -8,7 +8,7 @@
 #include "schemas/codec.h"
 #include "stream/options.h"
 
-enum { LEAT_SOURCES_MAX = 32, LEAT_NODES_MAX = 64, LEAT_SINKS_MAX = 32, LEAT_STREAMS_MAX = 32, LEAT_GROUPS_MAX = 32, LEAT_OUTPUTS_MAX = 8, LEAT_FROM_MAX = 16, LEAT_TABLES_MAX = 32 };
+enum { LEAT_SOURCES_MAX = 32, LEAT_NODES_MAX = 64, LEAT_SINKS_MAX = 32, LEAT_STREAMS_MAX = 32, LEAT_GROUPS_MAX = 32, LEAT_OUTPUTS_MAX = 8, LEAT_FROM_MAX = 16, LEAT_TABLES_MAX = 32, LEAT_SHARED_NUMBERS_MAX = 260 };
 
 enum leat_guarantee { LEAT_EXACTLY_ONCE, LEAT_AT_LEAST_ONCE };
 enum leat_format { LEAT_FORMAT_AVRO, LEAT_FORMAT_JSON, LEAT_FORMAT_CSV };
@@ -41,6 +41,7 @@ struct leat_source {
 	int *slots;                     /* reader field → slot, -1 when nobody reads it        */
 	int time_slot, id_slot;         /* -1: the record's timestamp / the origin              */
 	int rekey;                      /* node that feeds it (internal topic), or -1           */
+	bool deltas;                    /* the internal topic of shared tables' deltas: no rows */
 	bool needs_key;
 	int line;
 };
@@ -60,6 +61,7 @@ struct leat_node_table {
 	size_t index;                   /* of the table within the group's row       */
 	enum leat_table_kind kind;
 	size_t entry_size;
+	size_t numbers;                 /* shared: numbers of an entry                */
 	int64_t ttl_ms;
 	uint32_t tag;
 };
@@ -100,6 +102,7 @@ struct leat_group {
 	const char *key_name;                    /* "" = message key */
 	enum leat_table_kind kind;
 	uint16_t tag;
+	bool owner;                              /* the merged rows of shared tables, kept by the owner of their keys */
 	size_t count;
 	struct { int node, table; } member[LEAT_TABLES_MAX];
 	int slot_of_stream[LEAT_STREAMS_MAX];    /* key field's slot per stream; -1: message key, -2: not there */
@@ -143,6 +146,7 @@ struct leat_pipeline {
 	size_t stream_count;
 	struct leat_group groups[LEAT_GROUPS_MAX];
 	size_t group_count;
+	int owner_group, deltas_source;          /* of shared tables; -1: there are none */
 	const char *dead_letter_topic;
 	struct leat_yaml_file *file;
 	struct leat_keep *keep;                  /* memory that lives as long as the pipeline */

@@ -475,6 +475,16 @@ static int64_t table_ttl(const struct leat_plan *plan, const struct leat_table *
 	return 0;
 }
 
+static int check_shared(struct leat_plan *plan, const struct leat_table *table, struct leat_node_table *out)
+{
+	size_t size = table->merge == LEAT_MERGE_FACTOR ? sizeof(float) : sizeof(int64_t);
+	LEAT_ASSERT(table->merge != LEAT_MERGE_NONE && out->entry_size % size == 0);
+	out->numbers = out->entry_size / size;
+	if (out->numbers > LEAT_SHARED_NUMBERS_MAX)
+		return leat_plan_fail(plan, NULL, "a row of its shared table has more than %d numbers", LEAT_SHARED_NUMBERS_MAX);
+	return 0;
+}
+
 static int add_table(struct leat_plan *plan, size_t index)
 {
 	struct leat_pipeline *pipeline = plan->resolve->pipeline;
@@ -491,6 +501,8 @@ static int add_table(struct leat_plan *plan, size_t index)
 	struct leat_group *group = &pipeline->groups[out->group];
 	if (group->count == LEAT_TABLES_MAX)
 		return leat_plan_fail(plan, NULL, "more than %d tables have the key '%s'", LEAT_TABLES_MAX, key_name);
+	if (out->kind == LEAT_SHARED)
+		LEAT_TRY(check_shared(plan, table, out));
 	group->slot_of_stream[node->stream] = slot;
 	out->index = group->count;
 	out->ttl_ms = table_ttl(plan, table);
@@ -498,6 +510,36 @@ static int add_table(struct leat_plan *plan, size_t index)
 	out->tag = leat_murmur2(tag, strlen(tag));
 	group->member[group->count].node = (int)(node - pipeline->nodes);
 	group->member[group->count++].table = (int)index;
+	return 0;
+}
+
+/* Shared tables bring an input of deltas and a row set for the rows that a task owns. */
+static int add_shared(struct resolve *resolve)
+{
+	struct leat_pipeline *pipeline = resolve->pipeline;
+	struct leat_group *group = &pipeline->groups[pipeline->group_count];
+	*group = (struct leat_group){ .key_name = "#owner", .kind = LEAT_KEYED, .tag = 0xFFFE, .owner = true };
+	for (size_t i = 0; i < LEAT_STREAMS_MAX; i++)
+		group->slot_of_stream[i] = -2;
+	for (size_t n = 0; n < pipeline->node_count; n++)
+		for (size_t t = 0; t < pipeline->nodes[n].tables; t++)
+			if (pipeline->nodes[n].table[t].kind == LEAT_SHARED && group->count < LEAT_TABLES_MAX) {
+				group->member[group->count].node = (int)n;
+				group->member[group->count++].table = (int)t;
+			}
+	pipeline->owner_group = pipeline->deltas_source = -1;
+	if (group->count == 0)
+		return 0;
+	if (pipeline->group_count + 1 >= LEAT_GROUPS_MAX || pipeline->source_count == LEAT_SOURCES_MAX)
+		return leat_yaml_fail(pipeline->file, NULL, resolve->fault, "too many sources or tables for shared tables");
+	pipeline->owner_group = (int)pipeline->group_count++;
+	size_t size = strlen(pipeline->name) + sizeof ".deltas";
+	char *topic = leat_pipeline_memory(pipeline, size);
+	if (!topic)
+		return LEAT_ENOMEM;
+	snprintf(topic, size, "%s.deltas", pipeline->name);
+	pipeline->deltas_source = (int)pipeline->source_count;
+	pipeline->sources[pipeline->source_count++] = (struct leat_source){ .name = "#deltas", .topic = topic, .rekey = -1, .deltas = true, .time_slot = -1, .id_slot = -1, .on_bad = LEAT_BAD_HALT };
 	return 0;
 }
 
@@ -742,6 +784,7 @@ int leat_plan_resolve(struct leat_pipeline *pipeline, struct leat_fault *fault)
 	for (const struct leat_yaml *child = operators ? operators->first : NULL; child; child = child->next)
 		LEAT_TRY(read_raw(resolve, child));
 	LEAT_TRY(place_nodes(resolve));
+	LEAT_TRY(add_shared(resolve));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		LEAT_TRY(resolve_sink(resolve, &pipeline->sinks[i], leat_yaml_get(sinks, pipeline->sinks[i].name)));
 	for (size_t i = 0; i < pipeline->node_count; i++)

@@ -1,6 +1,7 @@
 /* The worker's loop: poll, open tasks, run batches, commit; and what to do when a commit's outcome is unknown. */
 #include "stream/worker.h"
 #include "stream/rekey.h"
+#include "stream/shared.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -151,7 +152,7 @@ static bool anything_to_commit(const struct leat_worker *worker)
 		const struct leat_lane *lane = worker->lanes[task];
 		if (!lane || lane->state != LEAT_LANE_RUNNING)
 			continue;
-		if (lane->touched)
+		if (lane->touched || leat_shared_due(lane))
 			return true;
 		for (size_t i = 0; i < lane->pipeline->node_count; i++)
 			if (lane->nodes[i].rekey && leat_rekey_out_due(lane, lane->nodes[i].rekey))
@@ -300,6 +301,8 @@ static int step(struct leat_worker *worker, int64_t wait_us, long *events, bool 
 	}
 	if (worker->lost)
 		return leat_fail(fault, LEAT_EABORT, "tasks were lost");
+	if (worker->engine->replica)
+		LEAT_TRY(leat_replica_poll(worker->engine->replica, fault));
 	LEAT_TRY(advance_lanes(worker, &opening, fault));
 	int64_t start = leat_clock_mono_us(NULL);
 	long before;

@@ -2,6 +2,7 @@
 #include "tests/harness_run.h"
 
 #include "stream/reference.h"
+#include "stream/shared.h"
 #include "stream/worker.h"
 
 #include <ftw.h>
@@ -188,6 +189,8 @@ static void run_through(struct scenario_host *host, struct leat_worker *worker, 
 {
 	for (int idle = 0; idle < 3;) {
 		struct leat_fault fault = { 0 };
+		if (engine->replica)
+			must(leat_replica_poll(engine->replica, &fault), &fault, "replica");
 		leat_alloc_fail_at(run->fail_at);
 		long events = leat_lane_run(worker->lanes[0], &fault);
 		int rc = events < 0 ? (int)events : leat_worker_commit(worker, &fault);
@@ -224,6 +227,16 @@ static void run_killed(struct scenario_host *host, struct leat_worker *worker, c
 	}
 }
 
+static void open_shared(struct scenario_host *host, const struct leat_pipeline *pipeline, struct leat_engine *engine)
+{
+	char topic[128];
+	struct leat_fault fault = { 0 };
+	make_topic(host, pipeline->sources[pipeline->deltas_source].topic);
+	snprintf(topic, sizeof topic, "%s.shared", pipeline->name);
+	make_topic(host, topic);
+	must(leat_replica_open(&engine->replica, pipeline, host->transport, 1, &fault), &fault, "replica");
+}
+
 char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, struct scenario_run *run)
 {
 	char in[32], out[32];
@@ -236,13 +249,15 @@ char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, str
 		print_error("the pipeline is refused: %s\n", fault.text);
 	assert_non_null(pipeline);
 	open_transport(host, pipeline->name);
-	const struct leat_engine engine = { .pipeline = pipeline, .transport = host->transport, .storage = host->storage, .clock = &host->clock, .tasks = 1,
+	struct leat_engine engine = { .pipeline = pipeline, .transport = host->transport, .storage = host->storage, .clock = &host->clock, .tasks = 1,
 					    .rows_memory = run->evict ? 1 : 16 << 20, .behind_max = 1000 };
 	snprintf(in, sizeof in, "in%d", run->number);
 	snprintf(out, sizeof out, "out%d", run->number);
 	make_topic(host, in);
 	make_topic(host, out);
 	make_topic(host, pipeline->dead_letter_topic);
+	if (pipeline->deltas_source >= 0)
+		open_shared(host, pipeline, &engine);
 	write_events(host, s, in);
 	start(host, &worker, &engine);
 	if (run->kill)
@@ -252,6 +267,7 @@ char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, str
 	drop(&worker);
 	read_all(host, out, add_row, &lines);
 	read_all(host, pipeline->dead_letter_topic, add_rejected, &lines);
+	leat_replica_close(engine.replica);
 	leat_pipeline_free(pipeline);
 	close_transport(host);
 	assert_int_equal(leat_buffer_append(&lines.text, "", 1), 0);
