@@ -73,6 +73,7 @@ bool leat_schema_default(const struct leat_schema *schema, size_t index, const v
  * @slots[i]: where reader field i goes, or -1 to skip it. Numbers convert to the column's type (int → double and so on);
  * enum columns get OUR index (the writer's symbols are mapped once at compile time). Writer fields unknown to us are skipped;
  * missing ones take our default; aliases and promotions by Avro 1.11 "Schema Resolution". LEAT_ESCHEMA says why they do not resolve.
+ * A decoder stands alone: @reader may be freed before it.
  */
 struct leat_decoder;
 int leat_decoder_compile(struct leat_decoder **out, const char *writer_json, size_t length, const struct leat_schema *reader,
@@ -113,7 +114,8 @@ enum leat_bad leat_csv_decoder_run(const struct leat_csv_decoder *decoder, struc
  * ---- encoders: one row of columns to a body ----
  * @slots[i]: the column of field i, or -1: its default, or null, else LEAT_ESCHEMA. @fields[slot] says the columns' types; conversions
  * that lose nothing by type (int → long, float → double, enum → string, int → double) are made, others are LEAT_ESCHEMA. A null in a
- * field that has no null branch is LEAT_ESCHEMA at run time.
+ * field that has no null branch is LEAT_ESCHEMA at run time, as are an integer beyond int in an int field, a time that has no microseconds, and an
+ * enum index without a symbol. An encoder stands alone: @schema and @fields may be freed before it.
  */
 struct leat_encoder;
 int leat_encoder_compile(struct leat_encoder **out, const struct leat_schema *schema, const int *slots, const struct leat_field *const *fields,

@@ -375,6 +375,19 @@ static void a_body_cut_anywhere_is_refused(void **state)
 	given_close(&given);
 }
 
+static void a_decoder_outlives_the_schema_it_was_made_for(void **state)
+{
+	(void)state;
+	struct given given;
+	given_open(&given, R(F("x", ENUM("E", "\"A\",\"B\""))), R(F("x", ENUM("E", "\"B\",\"A\"")) "," D("t", ARRAY("\"string\""), "[\"a\"]")));
+	leat_schema_free(given.schema);
+	assert_int_equal(leat_decoder_run(given.decoder, BODY("\2"), given.table.columns, 0, given.arena), LEAT_BAD_NONE);
+	assert_int_equal(given.table.columns[0].ints[0], 0);
+	assert_true(leat_bytes_equal(*(const struct leat_bytes *)given.table.columns[1].lists[0].items, leat_text("a")));
+	given.schema = NULL;
+	given_close(&given);
+}
+
 /* A list within itself 4,000,000 deep would overflow any stack; 64 levels are let through. */
 static void depth_is_bounded(void **state)
 {
@@ -573,6 +586,7 @@ int main(void)
 		cmocka_unit_test(schemas_that_cannot_resolve_are_refused_when_compiled),
 		cmocka_unit_test(any_set_of_fields_may_be_skipped),
 		cmocka_unit_test(a_body_cut_anywhere_is_refused),
+		cmocka_unit_test(a_decoder_outlives_the_schema_it_was_made_for),
 		cmocka_unit_test(depth_is_bounded),
 		cmocka_unit_test(a_record_that_holds_nothing_but_itself_has_no_end),
 		cmocka_unit_test(steps_that_read_nothing_are_bounded),
