@@ -3,13 +3,10 @@
 #include "operators/model/keys.h"
 #include "operators/model/lanes.h"
 #include "operators/model/windows.h"
-#include "operators/model/zone.h"
 #include "stream/operator.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TYPES_MAX 16
 #define WINDOWS_MAX 8
@@ -51,13 +48,12 @@ struct profile {
 	struct leat_texts types, windows, spend_on;
 	int64_t half_life_ms, price_half_life_ms, interests, ttl_ms;
 	double margin;
-	bool activity, rfm, price_level, hours;
-	const char *time_zone;
+	bool activity, rfm, price_level;
+	struct leat_expression *hour;
 
 	struct places at;
 	struct added added;
 	int64_t span_ms[WINDOWS_MAX];
-	const struct leat_zone *zone;
 	const int8_t *symbol_types;             /* by symbol when the type is an enum: index into types or NONE */
 	uint64_t spending;                      /* bit per type that counts as a purchase                       */
 };
@@ -69,6 +65,7 @@ struct fact {
 	bool priced, purchase;
 	double price;
 	int32_t category;       /* -1: none                 */
+	int hour;               /* NONE: not told           */
 };
 
 static void *part(void *entry, size_t at)
@@ -100,9 +97,12 @@ static bool price_at(const struct profile *profile, const struct leat_batch *in,
 	return *out >= -1e15 && *out <= 1e15;   /* not a number fails both */
 }
 
-static struct fact fact_at(const struct profile *profile, const struct leat_batch *in, size_t row)
+/* @hours: the local hour of each row, NULL when it is not kept. */
+static struct fact fact_at(const struct profile *profile, const struct leat_batch *in, const struct leat_column *hours, size_t row)
 {
-	struct fact fact = { .at_ms = in->time_ms[row], .type = NONE, .category = -1 };
+	struct fact fact = { .at_ms = in->time_ms[row], .type = NONE, .category = -1, .hour = NONE };
+	if (hours && !hours->null[row] && hours->ints[row] >= 0 && hours->ints[row] < HOURS)
+		fact.hour = (int)hours->ints[row];
 	if (profile->type.slot >= 0)
 		fact.type = type_at(profile, in, row);
 	if (profile->price.slot >= 0)
@@ -162,8 +162,8 @@ static void add_habits(const struct profile *profile, void *entry, const struct 
 	uint32_t *hours = part(entry, profile->at.hours);
 	for (size_t i = 0; i < profile->windows.count; i++)
 		leat_window_add(&windows[i], profile->span_ms[i], fact->at_ms, fact->purchase ? fact->price : 0);
-	if (profile->at.hours)
-		hours[leat_zone_hour(profile->zone, fact->at_ms)]++;
+	if (fact->hour != NONE)
+		hours[fact->hour]++;
 }
 
 static void add(const struct profile *profile, void *entry, const struct fact *fact)
@@ -350,9 +350,12 @@ static void show(struct leat_task *task, const struct profile *profile, const vo
 static int profile_process(struct leat_task *task, void *self, const struct leat_batch *in)
 {
 	const struct profile *profile = self;
+	const struct leat_column *hours = profile->hour ? leat_evaluate(task, profile->hour, in) : NULL;
+	if (profile->hour && !hours)
+		return LEAT_ENOMEM;
 	for (size_t i = 0; i < in->count; i++) {
 		size_t row = in->row[i];
-		struct fact fact = fact_at(profile, in, row);
+		struct fact fact = fact_at(profile, in, hours, row);
 		if (profile->anonymous.slot >= 0)
 			LEAT_TRY(adopt(task, profile, in, row));
 		void *entry = leat_entry_write(task, PROFILE, row);
@@ -467,41 +470,6 @@ static int plan_windows(struct leat_plan *plan, struct profile *profile)
 	return 0;
 }
 
-/* Reads at most @size bytes of the zone's file; how many, or a negative code. */
-static long read_zone(const char *name, uint8_t *data, size_t size)
-{
-	char path[128];
-	size_t length = 0;
-	int file, written = snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
-	if (written < 0 || (size_t)written >= sizeof path || strstr(name, "..") || name[0] == '/' || (file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		return LEAT_ENOTFOUND;
-	while (length < size) {
-		ssize_t got = read(file, data + length, size - length);
-		if (got <= 0)
-			break;
-		length += (size_t)got;
-	}
-	(void)close(file);
-	return (long)length;
-}
-
-static int plan_zone(struct leat_plan *plan, struct profile *profile)
-{
-	uint8_t data[16384];
-	struct leat_zone *zone = leat_plan_memory(plan, sizeof *zone);
-	if (!zone)
-		return LEAT_ENOMEM;
-	profile->zone = zone;
-	if (strcmp(profile->time_zone, "UTC") == 0)
-		return 0;
-	long length = read_zone(profile->time_zone, data, sizeof data);
-	if (length < 0)
-		return leat_plan_fail(plan, "time_zone", "'%s' is not in /usr/share/zoneinfo (names are like Europe/Berlin)", profile->time_zone);
-	if (leat_zone_parse(zone, data, (size_t)length) < 0)
-		return leat_plan_fail(plan, "time_zone", "the file of '%s' in /usr/share/zoneinfo cannot be read as a time zone", profile->time_zone);
-	return 0;
-}
-
 /* One column that is added when its group is on. */
 static int plan_column(struct leat_plan *plan, bool on, int *index, const char *name, uint8_t type, size_t width, const char *help)
 {
@@ -522,7 +490,7 @@ static int plan_columns(struct leat_plan *plan, struct profile *profile)
 	LEAT_TRY(plan_column(plan, money && profile->price_level, &added->level, "price_level", LEAT_FLOAT, 1, "Decayed mean of the prices; null before the first."));
 	LEAT_TRY(plan_column(plan, profile->activity, &added->activity, "activity", LEAT_FLOAT, 1, "Decayed number of events."));
 	LEAT_TRY(plan_column(plan, profile->interests > 0, &added->interests, "interests", LEAT_VECTOR, (size_t)profile->interests, "Decayed number of events per category."));
-	LEAT_TRY(plan_column(plan, profile->hours, &added->hours, "hours", LEAT_VECTOR, HOURS, "Events per hour of the local day."));
+	LEAT_TRY(plan_column(plan, profile->hour, &added->hours, "hours", LEAT_VECTOR, HOURS, "Events per hour of the local day."));
 	return plan_windows(plan, profile);
 }
 
@@ -540,7 +508,7 @@ static size_t plan_entry(struct profile *profile)
 	place(&used, &at->counts, profile->types.count > 0, profile->types.count * sizeof(int64_t));
 	place(&used, &at->money, money, sizeof(struct money));
 	place(&used, &at->level, money && profile->price_level, sizeof(struct level));
-	place(&used, &at->hours, profile->hours, HOURS * sizeof(uint32_t));
+	place(&used, &at->hours, profile->hour, HOURS * sizeof(uint32_t));
 	place(&used, &at->windows, profile->windows.count > 0, profile->windows.count * sizeof(struct leat_window));
 	place(&used, &at->activity, profile->activity, sizeof(float));
 	place(&used, &at->interests, profile->interests > 0, (size_t)profile->interests * sizeof(float));
@@ -556,8 +524,6 @@ static int profile_plan(struct leat_plan *plan, void *self)
 	if ((profile->interests > 0) != (profile->category.slot >= 0))
 		return leat_plan_fail(plan, "interests", "interests (how many) and category (the field) go together");
 	LEAT_TRY(plan_columns(plan, profile));
-	if (profile->hours)
-		LEAT_TRY(plan_zone(plan, profile));
 	leat_plan_table(plan, PROFILE, LEAT_KEYED, plan_entry(profile));
 	return 0;
 }
@@ -585,8 +551,7 @@ const struct leat_operator operator_profile = {
 		{ "interests", LEAT_OPTION_INT, OPTION(interests), "0", .max = 1024, .help = "Number of categories; adds interests, decayed events per category." },
 		{ "category", LEAT_OPTION_FIELD, OPTION(category), .optional = true, .types = LEAT_TYPE_BIT(LEAT_INT) | WORDS, .help = "Category of the event: a number modulo interests, a text by its hash." },
 		{ "windows", LEAT_OPTION_TEXTS, OPTION(windows), .optional = true, .help = "Rolling windows such as [1h, 24h, 30d]; adds events_<window> and spend_<window>, exact to 1/24 of the window." },
-		{ "hours", LEAT_OPTION_BOOL, OPTION(hours), "false", .help = "Adds hours, the events per hour of the local day." },
-		{ "time_zone", LEAT_OPTION_TEXT, OPTION(time_zone), "UTC", .help = "Time zone of the shop for hours, such as Europe/Berlin." },
+		{ "hour", LEAT_OPTION_EXPRESSION, OPTION(hour), .optional = true, .types = LEAT_TYPE_BIT(LEAT_INT), .help = "Local hour of the event, such as hour_in(ts, 'Europe/Berlin'); adds hours, the events per hour of the day." },
 		{ "anonymous", LEAT_OPTION_FIELD, OPTION(anonymous), .optional = true, .types = LEAT_TYPE_BIT(LEAT_STRING), .help = "Message key that the user had before it was known: its profile moves into this one's, if it is in the same task." },
 		{ "ttl", LEAT_OPTION_DURATION, OPTION(ttl_ms), "0s", .max = 3.2e11, .help = "A user without events for this long is forgotten; 0: never." },
 		{ 0 },

@@ -77,7 +77,7 @@ static void hours_are_those_of_the_shops_clock(void **state)
 {
 	(void)state;
 	leat_scenario(&(const struct leat_scenario){
-		.use = "profile", .with = "{ hours: true, time_zone: Asia/Kolkata, activity: false }",
+		.use = "profile", .with = "{ hour: \"hour_in(ts, 'Asia/Kolkata')\", activity: false }",
 		.fields = SHOP, .time = "ts", .key = "user",
 		.when = (const char *const[]){
 			EVENT("a", "86400000", "VIEW", "null", "1"), EVENT("a", "88199999", "VIEW", "null", "1"), EVENT("a", "88200000", "VIEW", "null", "1"), NULL,
@@ -140,7 +140,7 @@ static void options_that_make_no_sense_are_refused(void **state)
 	leat_scenario_refused("profile", "{ rfm: true }", SHOP, "needs price");
 	leat_scenario_refused("profile", "{ interests: 5 }", SHOP, "go together");
 	leat_scenario_refused("profile", "{ windows: [1y] }", SHOP, "'1y' is not a time");
-	leat_scenario_refused("profile", "{ hours: true, time_zone: Mars/Base }", SHOP, "not in /usr/share/zoneinfo");
+	leat_scenario_refused("profile", "{ hour: \"hour_in(ts, 'Mars/Base')\" }", SHOP, "Mars/Base");
 }
 
 int main(void)
