@@ -1,10 +1,12 @@
 /* Retention and compaction of the embedded transport's topics, in slices between commits. */
 #include "stream/embedded_internal.h"
 
-#define EVERY_US 1000000
 enum {
+	EVERY_US = 1000000,
+	SOON_US = 100000,            /* when a slice was too small for what there was to do                    */
 	LOGS_MAX = 256,              /* logs looked at in a slice                                              */
-	RUNS_MAX = 4096,             /* runs that retention passes in a slice, per log                         */
+	RUNS_MAX = 8192,             /* runs that retention passes in a slice ...                              */
+	BYTES_MAX = 16 << 20,        /* ... and their bytes, because commits wait meanwhile                    */
 	SINGLE_MAX = 64,             /* more keys than these are deleted as a range: ranges slow down reading  */
 	COMPACT_MIN = 4096,          /* records that compaction looks at in a slice, at least                  */
 };
@@ -14,6 +16,7 @@ struct slice {
 	struct leat_topic *topic;
 	int32_t partition;
 	int64_t now_ms;
+	size_t runs, bytes;          /* left for retention          */
 	size_t compact;              /* records left for compaction */
 };
 
@@ -109,29 +112,31 @@ static int delete_before_first(const struct slice *slice, struct leat_fault *fau
 /* ---- retention: a run goes when it was committed longer ago than the topic keeps records ---- */
 
 /* Finds where the log begins after what is too old has gone, and when the next run will be. */
-static int find_first(const struct slice *slice, int64_t *first, int64_t *expires_ms, struct leat_fault *fault)
+static int find_first(struct slice *slice, int64_t *first, int64_t *expires_ms, struct leat_fault *fault)
 {
 	uint8_t upper[8];
 	rocksdb_readoptions_t *options;
 	rocksdb_iterator_t *iterator = iterate(slice, *first, upper, &options);
 	int64_t end = atomic_load(&log_of(slice)->end);
 	*expires_ms = slice->now_ms + slice->topic->retention_ms;
-	for (int runs = 0; rocksdb_iter_valid(iterator) && last_of(iterator) < end; rocksdb_iter_next(iterator), runs++) {
+	for (; rocksdb_iter_valid(iterator) && last_of(iterator) < end; rocksdb_iter_next(iterator)) {
 		size_t size;
 		struct leat_run_header run;
 		const uint8_t *value = (const uint8_t *)rocksdb_iter_value(iterator, &size);
 		if (leat_run_header_read(&run, value, size) < 0)
 			break;           /* readers report it */
 		*expires_ms = run.committed_ms + slice->topic->retention_ms;
-		if (*expires_ms > slice->now_ms || runs == RUNS_MAX)
+		if (*expires_ms > slice->now_ms || slice->runs == 0 || slice->bytes == 0)
 			break;
+		slice->runs--;
+		slice->bytes -= LEAT_MIN(slice->bytes, size);
 		*first = last_of(iterator) + 1;
 		*expires_ms = slice->now_ms + slice->topic->retention_ms;
 	}
 	return end_iterator(slice, iterator, options, fault);
 }
 
-static int retain(const struct slice *slice, struct leat_fault *fault)
+static int retain(struct slice *slice, struct leat_fault *fault)
 {
 	struct leat_log *log = log_of(slice);
 	struct leat_log_row row = row_of(slice);
@@ -373,19 +378,26 @@ static size_t count_logs(struct leat_embedded *embedded)
 	return count;
 }
 
-void leat_embedded_clean(struct leat_embedded *embedded, size_t compacted_records, bool force)
+void leat_embedded_clean(struct leat_embedded *embedded, size_t compacted_records)
 {
 	int64_t now_us = leat_clock_mono_us(embedded->clock);
-	if (!force && compacted_records < COMPACT_MIN && now_us < atomic_load(&embedded->clean_us))
+	if (compacted_records < COMPACT_MIN && now_us < atomic_load(&embedded->clean_us))
 		return;
-	struct slice slice = { .embedded = embedded, .now_ms = leat_clock_wall_ms(embedded->clock), .compact = LEAT_MAX((size_t)COMPACT_MIN, 2 * compacted_records) };
+	struct slice slice = {
+		.embedded = embedded,
+		.now_ms = leat_clock_wall_ms(embedded->clock),
+		.runs = RUNS_MAX,
+		.bytes = BYTES_MAX,
+		.compact = LEAT_MAX((size_t)COMPACT_MIN, 2 * compacted_records),
+	};
 	struct leat_fault fault = { 0 };
 	pthread_mutex_lock(&embedded->commit_lock);
-	atomic_store(&embedded->clean_us, now_us + EVERY_US);
 	size_t logs = LEAT_MIN(count_logs(embedded), (size_t)LOGS_MAX);
 	int rc = embedded->failed.code;
 	while (rc == 0 && logs-- > 0 && next_log(&slice))
 		rc = clean_log(&slice, &fault);
+	bool whole = slice.runs && slice.bytes && slice.compact;
+	atomic_store(&embedded->clean_us, now_us + (whole ? EVERY_US : SOON_US));
 	pthread_mutex_unlock(&embedded->commit_lock);
 	if (fault.code < 0)
 		leat_log_seldom(LEAT_WARNING, embedded, 60000, "cleaning topic %s: %s", slice.topic->name, fault.text);

@@ -92,6 +92,15 @@ static int write_whole(struct writing *writing, uint32_t application, struct lea
 	return 0;
 }
 
+/* Wakes whoever waits for records. */
+static void notify(struct leat_embedded *embedded)
+{
+	pthread_mutex_lock(&embedded->lock);
+	pthread_cond_broadcast(&embedded->changed);
+	pthread_mutex_unlock(&embedded->lock);
+	leat_server_notify(embedded->server);
+}
+
 int leat_embedded_commit(struct leat_embedded *embedded, const struct leat_commit *commit, struct leat_fault *fault)
 {
 	struct writing writing = { .embedded = embedded, .commit = commit, .batch = commit->batch, .now_ms = leat_clock_wall_ms(embedded->clock) };
@@ -105,18 +114,10 @@ int leat_embedded_commit(struct leat_embedded *embedded, const struct leat_commi
 	pthread_mutex_unlock(&embedded->commit_lock);
 	if (writing.batch != commit->batch)
 		rocksdb_writebatch_destroy(writing.batch);
-	leat_embedded_notify(embedded);
+	notify(embedded);
 	if (rc == 0)
-		leat_embedded_clean(embedded, writing.compacted, false);
+		leat_embedded_clean(embedded, writing.compacted);
 	return rc;
-}
-
-void leat_embedded_notify(struct leat_embedded *embedded)
-{
-	pthread_mutex_lock(&embedded->lock);
-	pthread_cond_broadcast(&embedded->changed);
-	pthread_mutex_unlock(&embedded->lock);
-	leat_server_notify(embedded->server);
 }
 
 int64_t leat_embedded_deadline(const struct leat_embedded *embedded, int64_t timeout_us)

@@ -192,15 +192,13 @@ struct leat_commit {
 /* Writes all of it or nothing and makes it visible. Any thread. */
 int leat_embedded_commit(struct leat_embedded *embedded, const struct leat_commit *commit, struct leat_fault *fault);
 int leat_embedded_resolve(void *embedded, const char *name, struct leat_outbox_topic *topic, struct leat_fault *fault);
-/* Wakes whoever waits for records, tasks or a call of wake. */
-void leat_embedded_notify(struct leat_embedded *embedded);
-/* Waits for that while @lock is held, until @deadline_us of the monotonic clock; false: the time is over. Never waits on a virtual clock: nobody would move it. */
+/* Waits for embedded->changed while @lock is held, until @deadline_us of the monotonic clock; false: the time is over. Never waits on a virtual clock: nobody would move it. */
 bool leat_embedded_wait(struct leat_embedded *embedded, int64_t deadline_us);
 int64_t leat_embedded_deadline(const struct leat_embedded *embedded, int64_t timeout_us);
 
 /* ---- embedded_clean.c ---- */
-/* Retention, compaction and deleting, a slice of it when a second has passed since the last; @force: at once. Faults are logged: cleaning is tried again. */
-void leat_embedded_clean(struct leat_embedded *embedded, size_t compacted_records, bool force);
+/* Retention, compaction and deleting, a slice of it when a second has passed since the last or many records came to compacted topics. Faults are logged: cleaning is tried again. */
+void leat_embedded_clean(struct leat_embedded *embedded, size_t compacted_records);
 
 /* ---- embedded_cursor.c ---- */
 struct leat_cursor {

@@ -195,7 +195,7 @@ static int session_poll(struct leat_session *session, int64_t timeout_us, struct
 	if (is_plain(session))
 		LEAT_TRY(flush_plain(session, fault));
 	leat_tasks_serve(session);
-	leat_embedded_clean(embedded, 0, false);
+	leat_embedded_clean(embedded, 0);
 	pthread_mutex_lock(&embedded->lock);
 	while (!session->woken && !leat_tasks_due(session) && !leat_feeds_ready(session->feeds) && leat_embedded_wait(embedded, deadline_us))
 		;
