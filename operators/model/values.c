@@ -59,6 +59,29 @@ int64_t leat_values_length(struct leat_bytes text)
 	return count;
 }
 
+/* Bytes of the character at @at, 0 if there is none (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). */
+static uint32_t character_at(struct leat_bytes text, uint32_t at)
+{
+	uint8_t c = text.data[at];
+	uint32_t size = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+	if (size == 0 || size > text.length - at)
+		return 0;
+	for (uint32_t i = 1; i < size; i++)
+		if (starts_character(text.data[at + i]))
+			return 0;
+	uint8_t next = size > 2 ? text.data[at + 1] : 0;
+	bool bad = (c == 0xE0 && next < 0xA0) || (c == 0xED && next > 0x9F) || (c == 0xF0 && next < 0x90) || (c == 0xF4 && next > 0x8F);
+	return bad ? 0 : size;
+}
+
+bool leat_values_is_utf8(struct leat_bytes text)
+{
+	for (uint32_t at = 0, size; at < text.length; at += size)
+		if ((size = character_at(text, at)) == 0)
+			return false;
+	return true;
+}
+
 /* Bytes of the first @characters. */
 static uint32_t bytes_of(struct leat_bytes text, int64_t characters)
 {

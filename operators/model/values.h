@@ -38,6 +38,8 @@ struct leat_bytes leat_values_to_case(uint8_t *out, struct leat_bytes text, enum
 /* Characters of valid UTF-8. */
 int64_t leat_values_length(struct leat_bytes text);
 
+bool leat_values_is_utf8(struct leat_bytes text);
+
 /*
  * Takes one word of a rule for @field, e.g. ("min", "0"), into @values. @numbers has room for leat_values_count(value) numbers and stays with @values, as
  * @value does. NULL, or what is wrong, in static text that follows the word: "must be a number".
