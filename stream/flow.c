@@ -383,6 +383,16 @@ static int flush_emitted(struct leat_lane *lane, const struct leat_node *node, s
 	return 0;
 }
 
+/* Rows whose key column was rewritten have other state from here on. */
+static void forget_rewritten(struct leat_lane *lane, const struct leat_node *node, const uint16_t *rows, size_t count)
+{
+	for (size_t i = 0; i < lane->pipeline->group_count; i++) {
+		int slot = lane->pipeline->groups[i].slot_of_stream[node->stream];
+		for (size_t at = 0; slot >= 0 && node->rewrites[slot] && at < count; at++)
+			lane->groups[i].resolved[node->stream][rows[at]] = 0;
+	}
+}
+
 static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct leat_fault *fault)
 {
 	struct leat_stream_run *run = &lane->streams[node->node->stream];
@@ -403,19 +413,25 @@ static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct l
 	node->batch = NULL;
 	if (rc < 0)
 		return leat_fail(fault, rc, "operator '%s' failed: %s", node->node->id, leat_error_text(rc));
+	forget_rewritten(lane, node->node, rows, count);
 	node->events += count;
 	node->batches++;
 	node->ns += (uint64_t)(leat_clock_mono_us(NULL) - start) * 1000;
 	return flush_emitted(lane, node->node, fault);
 }
 
-/* Added columns of a stream where branches meet: a row that came past their operator must read null. */
-static void clear_added(struct leat_stream_run *run)
+/* Added columns of a stream where branches meet: a row that came past their operator must read null. Re-keyed rows bring theirs along. */
+static void clear_added(const struct leat_lane *lane, struct leat_stream_run *run)
 {
 	for (size_t slot = run->stream->base; run->stream->joins && slot < run->stream->layout.count; slot++) {
 		struct leat_column *column = &run->columns[slot];
-		memset(column->null, 1, run->rows);
-		memset(column->data, 0, run->rows * leat_type_size(column->type) * column->width);
+		size_t size = leat_type_size(column->type) * column->width;
+		for (size_t row = 0; row < run->rows; row++) {
+			if (run->stream->emitter < 0 && lane->pipeline->sources[run->source[row]].rekey >= 0)
+				continue;
+			column->null[row] = 1;
+			memset((char *)column->data + row * size, 0, size);
+		}
 	}
 }
 
@@ -432,7 +448,7 @@ static void forget_rows(struct leat_lane *lane, int stream)
 int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *fault)
 {
 	struct leat_stream_run *run = &lane->streams[stream];
-	clear_added(run);
+	clear_added(lane, run);
 	for (size_t i = 0; i < lane->pipeline->node_count; i++)
 		if (lane->pipeline->nodes[i].stream == stream)
 			LEAT_TRY(run_node(lane, &lane->nodes[i], fault));
@@ -513,7 +529,12 @@ static void count_reason(struct leat_lane *lane, const char *reason)
 
 void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, const char *stage, const char *reason, const struct leat_record *record, const struct leat_intake *intake)
 {
+	/* Several branches, or several rows emitted from one event, may find it bad: it is one bad event with one dead letter. */
+	if (arrival < LEAT_COUNT_OF(lane->rejected) && record && lane->rejected[arrival])
+		return;
 	count_reason(lane, reason);
+	if (arrival < LEAT_COUNT_OF(lane->rejected))
+		lane->rejected[arrival] = record != NULL;
 	for (size_t i = 0; !intake && i < lane->pipeline->source_count; i++) {
 		const struct leat_intake *from = &lane->intakes[i];
 		if (record >= from->records && record < from->records + from->taken)
@@ -563,6 +584,7 @@ long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 	leat_intake_release(lane);
 	leat_arena_reset(lane->arena);
 	lane->rejection_count = 0;
+	memset(lane->rejected, 0, sizeof lane->rejected);
 	lane->events += arrivals;
 	evict(lane);
 	return (long)arrivals;

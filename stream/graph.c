@@ -26,7 +26,7 @@ static void text_node(const struct leat_pipeline *pipeline, const struct leat_no
 	fprintf(out, "  %-16s %-12s <- ", node->id, node->use);
 	text_froms(pipeline, &node->from, out);
 	for (size_t i = 0; i < node->columns; i++)
-		fprintf(out, "%s%s", i ? ", " : "   adds ", pipeline->streams[node->stream].layout.fields[node->added[i]].name);
+		fprintf(out, "%s%s%s", i ? ", " : "   adds ", pipeline->streams[node->stream].layout.fields[node->added[i]].name, node->column[i].rewritten ? " (rewritten)" : "");
 	for (size_t i = 0; i < node->tables; i++) {
 		const char *key = pipeline->groups[node->table[i].group].key_name;
 		fprintf(out, "%s%s[%s] %zu B", i ? ", " : "   state ", node->op->tables[i].name, *key ? key : "key", node->table[i].entry_size);

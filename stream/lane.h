@@ -152,6 +152,7 @@ struct leat_lane {
 	size_t held_count, held_capacity;
 	struct leat_rejection *rejections;
 	size_t rejection_count;
+	bool rejected[LEAT_BATCH_MAX + 1];   /* by arrival: has its dead letter in @rejections */
 	struct leat_buffer scratch;
 
 	int64_t watermark_ms;

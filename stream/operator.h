@@ -208,6 +208,8 @@ const struct leat_column *leat_reference_column(const struct leat_reference *ref
 /* The row of @key, or -1. */
 long leat_reference_find(const struct leat_reference *reference, struct leat_bytes key);
 const struct leat_field *leat_reference_field(const struct leat_reference *reference, const char *name);
+/* The field that is the table's key: LEAT_STRING or LEAT_BYTES, whose bytes leat_reference_find() takes, or LEAT_INT, whose int64_t it takes. */
+const struct leat_field *leat_reference_key(const struct leat_reference *reference);
 
 /* ---- options ---- */
 
@@ -259,7 +261,7 @@ struct leat_option {
 
 /*
  * Evaluates @expression for the rows of @in into a column of the expression's own type, indexed by row; valid until
- * process() returns. NULL when memory is out. An operation without a result (1/0, null) gives null.
+ * process() returns (the texts in it until the batch has left the task). NULL when memory is out. An operation without a result (1/0, null) gives null.
  */
 const struct leat_column *leat_evaluate(struct leat_task *task, const struct leat_expression *expression, const struct leat_batch *in);
 uint8_t leat_expression_type(const struct leat_expression *expression);
@@ -290,6 +292,17 @@ int leat_plan_add(struct leat_plan *plan, const char *name, uint8_t type, uint16
 void leat_plan_table(struct leat_plan *plan, int table, enum leat_table_kind kind, size_t entry_size);
 /* Earliest timer relative to an event's time, when it hangs on options. */
 void leat_plan_timer_min(struct leat_plan *plan, int64_t timer_min_ms);
+/*
+ * Says that this operator writes into the column of @slot, which is there already (to repair or normalise values); its index in leat_added() is returned.
+ * Everything behind this operator then reads what it wrote. The check refuses the pipeline when something that is not behind it reads the column of the
+ * same rows. Negative: LEAT_ELIMIT.
+ */
+int leat_plan_rewrite(struct leat_plan *plan, int slot);
+/*
+ * The field of @slot (0, 1, ... in turn), NULL behind the last; its name is "" where the column is not there for this operator. Does not make the column one
+ * that is read: it stays null or zero unless somebody else reads it.
+ */
+const struct leat_field *leat_plan_field(struct leat_plan *plan, int slot);
 /* A slot by name for operators whose options do not name it, or -1; the field in *field (may be NULL). */
 int leat_plan_slot(struct leat_plan *plan, const char *name, const struct leat_field **field);
 /* Compiles text from a LEAT_OPTION_RULES row; NULL after leat_plan_fail() said why. The plan owns it. @types: wanted result. */

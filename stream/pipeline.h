@@ -65,7 +65,7 @@ struct leat_node_table {
 	int64_t ttl_ms;
 	uint32_t tag;
 };
-struct leat_plan_column { const char *name, *help; uint8_t type; uint16_t width; };
+struct leat_plan_column { const char *name, *help; uint8_t type; uint16_t width; int rewritten; /* slot + 1 of a column that was there before, else 0 */ };
 
 struct leat_node {
 	const char *id, *use;
@@ -75,7 +75,8 @@ struct leat_node {
 	int stream;                              /* whose rows it takes                        */
 	int emits[LEAT_OUTPUTS_MAX];             /* stream of an output that emits, else -1   */
 	size_t outputs, counters, columns, tables;
-	int added[LEAT_SLOTS_MAX / 4];           /* slots of added columns                     */
+	int added[LEAT_SLOTS_MAX / 4];           /* slots of added and rewritten columns       */
+	bool reads[LEAT_SLOTS_MAX], rewrites[LEAT_SLOTS_MAX];
 	struct leat_plan_column column[LEAT_SLOTS_MAX / 4];
 	struct leat_node_table table[LEAT_TABLES_MAX];
 	int64_t timer_min_ms;                    /* INT64_MAX: sets no timers                  */

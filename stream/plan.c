@@ -239,6 +239,7 @@ static void mark_read(void *self, int slot)
 {
 	struct leat_plan *plan = self;
 	plan->resolve->pipeline->streams[plan->node->stream].read[slot] = true;
+	plan->node->reads[slot] = true;
 }
 
 static struct leat_reference *plan_reference(void *self, const char *name)
@@ -306,8 +307,25 @@ int leat_plan_add(struct leat_plan *plan, const char *name, uint8_t type, uint16
 	if (!copy)
 		return LEAT_ENOMEM;
 	memcpy(copy, name, strlen(name) + 1);
-	node->column[node->columns] = (struct leat_plan_column){ copy, help, type, width };
+	node->column[node->columns] = (struct leat_plan_column){ .name = copy, .help = help, .type = type, .width = width };
 	return (int)node->columns++;
+}
+
+int leat_plan_rewrite(struct leat_plan *plan, int slot)
+{
+	struct leat_node *node = plan->node;
+	if (node->columns == LEAT_COUNT_OF(node->column))
+		return LEAT_ELIMIT;
+	mark_read(plan, slot);
+	node->rewrites[slot] = true;
+	plan->resolve->pipeline->streams[node->stream].layout.fields[slot].nullable = true;
+	node->column[node->columns] = (struct leat_plan_column){ .rewritten = slot + 1 };
+	return (int)node->columns++;
+}
+
+const struct leat_field *leat_plan_field(struct leat_plan *plan, int slot)
+{
+	return (size_t)slot < plan->visible->count ? &plan->visible->fields[slot] : NULL;
 }
 
 void leat_plan_table(struct leat_plan *plan, int table, enum leat_table_kind kind, size_t entry_size)
@@ -366,8 +384,8 @@ static int take_descriptor(struct leat_plan *plan)
 	while (op->counters && op->counters[node->counters])
 		node->counters++;
 	for (; op->columns && op->columns[node->columns].name; node->columns++)
-		node->column[node->columns] = (struct leat_plan_column){ op->columns[node->columns].name, op->columns[node->columns].help,
-									 op->columns[node->columns].type, LEAT_MAX(op->columns[node->columns].width, (uint16_t)1) };
+		node->column[node->columns] = (struct leat_plan_column){ .name = op->columns[node->columns].name, .help = op->columns[node->columns].help,
+									 .type = op->columns[node->columns].type, .width = LEAT_MAX(op->columns[node->columns].width, (uint16_t)1) };
 	for (; op->tables && op->tables[node->tables].name; node->tables++) {
 		node->table[node->tables].kind = op->tables[node->tables].kind;
 		node->table[node->tables].entry_size = op->tables[node->tables].entry_size;
@@ -386,6 +404,10 @@ static int add_columns(struct leat_plan *plan)
 	const struct leat_yaml *as = leat_yaml_get(plan->map, "as");
 	for (size_t i = 0; i < node->columns; i++) {
 		const struct leat_plan_column *column = &node->column[i];
+		if (column->rewritten) {
+			node->added[i] = column->rewritten - 1;
+			continue;
+		}
 		const struct leat_yaml *renamed = leat_yaml_get(as, column->name);
 		struct leat_field field = { .name = renamed ? renamed->text : column->name, .type = column->type, .width = column->width, .nullable = true, .help = column->help };
 		if (leat_layout_find(&stream->layout, field.name) >= 0)
@@ -787,6 +809,7 @@ int leat_plan_resolve(struct leat_pipeline *pipeline, struct leat_fault *fault)
 	LEAT_TRY(add_shared(resolve));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		LEAT_TRY(resolve_sink(resolve, &pipeline->sinks[i], leat_yaml_get(sinks, pipeline->sinks[i].name)));
+	LEAT_TRY(leat_plan_check_rewrites(pipeline, fault));
 	for (size_t i = 0; i < pipeline->node_count; i++)
 		if (node_needs_key(pipeline, &pipeline->nodes[i]))
 			need_keys_upstream(pipeline, &pipeline->nodes[i]);

@@ -474,6 +474,11 @@ const struct leat_field *leat_reference_field(const struct leat_reference *refer
 	return field < 0 ? NULL : leat_schema_field(reference->schema, (size_t)field);
 }
 
+const struct leat_field *leat_reference_key(const struct leat_reference *reference)
+{
+	return leat_schema_field(reference->schema, reference->key_field);
+}
+
 long leat_reference_find(const struct leat_reference *reference, struct leat_bytes key)
 {
 	size_t low = 0, high = reference->count;

@@ -173,6 +173,7 @@ static void start(struct scenario_host *host, struct leat_worker *worker, const 
 	}
 	if (!worker->lanes[0])
 		print_error("task 0 did not open: %s\n", worker->fault.text);
+	must(worker->result, &worker->fault, "task");
 	assert_non_null(worker->lanes[0]);
 	assert_int_equal(worker->lanes[0]->state, LEAT_LANE_RUNNING);
 }
