@@ -29,7 +29,8 @@ WARN_C   := -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CODE     := -fPIC -fno-semantic-interposition -ffp-contract=off -fno-omit-frame-pointer
 INCS     := -I. $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 ALLC     := -std=c11 -D_GNU_SOURCE -DLEAT_VERSION='"$(VERSION)"' $(WARN) $(WARN_C) $(OPT) $(SAFE) $(CODE) $(INCS) $(CFLAGS)
-ALLCXX   := -std=c++17 $(WARN) $(OPT) $(SAFE) $(CODE) $(INCS) $(CFLAGS)
+# No vptr checks: programs are linked as C, and RocksDB is built without them.
+ALLCXX   := -std=c++17 $(WARN) $(OPT) -fno-sanitize=vptr $(SAFE) $(CODE) $(INCS) $(CFLAGS)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread -lstdc++
 HARD     := -Wl,-z,relro,-z,now -Wl,--as-needed
 LINK     := $(CC) -pie $(OPT) $(HARD) $(CFLAGS) $(LDFLAGS)

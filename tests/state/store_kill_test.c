@@ -4,9 +4,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 
-enum { KILLS = 20, KEYS = 40, VALUE = 2048, WAIT_MS_MAX = 100, FLUSH_EVERY = 37 };
+enum { KILLS = 20, KEYS = 40, VALUE = 2048, COMMITS_MAX = 150, FLUSH_EVERY = 37 };
 
 static const char *const points[] = { "store.before_write", "store.after_write", "store.after_flush" };
 static const int hits[] = { 1, 2, 7 };
@@ -27,7 +26,7 @@ static int write_commit(struct leat_store *store, struct leat_writes *writes, ui
 	return commit % FLUSH_EVERY ? 0 : leat_store_flush(store, &fault);
 }
 
-/* The child. Its memory is small, so that flushes come from full buffers as well as explicitly; with a crash point it is large, so that hits are counted. */
+/* The child; it writes a byte to @tell before each commit. Its memory is small, so that flushes come from full buffers as well as explicitly; with a crash point it is large, so that hits are counted. */
 _Noreturn static void work(const char *dir, uint64_t commit, int tell)
 {
 	struct leat_storage *storage;
@@ -37,11 +36,11 @@ _Noreturn static void work(const char *dir, uint64_t commit, int tell)
 	size_t memory = getenv("LEAT_CRASH") ? 64 << 20 : 4 << 20;
 	if (leat_storage_open(&storage, memory, &fault) < 0 || leat_store_open(&store, storage, dir, "kill", &fault) < 0 || leat_writes_open(&writes) < 0)
 		_exit(2);
-	if (write(tell, "!", 1) != 1)
-		_exit(3);
-	for (;;)
-		if (write_commit(store, writes, ++commit) < 0)
-			_exit(4);
+	do {
+		if (write(tell, "!", 1) != 1)
+			_exit(3);
+	} while (write_commit(store, writes, ++commit) == 0);
+	_exit(4);
 }
 
 struct seen {
@@ -84,8 +83,8 @@ static uint64_t check(const char *dir)
 	return meta.commits;
 }
 
-/* Starts this program again as a child that writes on from @commit, and waits until it has opened the store (or died on the way there). */
-static pid_t start(const char *dir, uint64_t commit, const char *crash)
+/* Starts this program again as a child that writes on from @commit, and waits until it has opened the store and made @commits more (or died on the way). */
+static pid_t start(const char *dir, uint64_t commit, uint64_t commits, const char *crash)
 {
 	int pipes[2];
 	char byte, number[24], tell[12];
@@ -102,9 +101,13 @@ static pid_t start(const char *dir, uint64_t commit, const char *crash)
 		_exit(5);
 	}
 	close(pipes[1]);
-	ssize_t got = read(pipes[0], &byte, 1);
-	close(pipes[0]);
+	ssize_t got = 1;
+	for (uint64_t i = 0; i <= commits && got == 1; i++)
+		got = read(pipes[0], &byte, 1);
 	assert_true(got == 1 || crash);
+	if (!crash)
+		kill(child, SIGKILL);
+	close(pipes[0]);
 	return child;
 }
 
@@ -129,11 +132,7 @@ static void rows_and_meta_are_of_one_commit_after_kill_9(void **state)
 	(void)state;
 	make_dir(dir, sizeof dir);
 	for (int i = 0; i < KILLS; i++) {
-		pid_t child = start(dir, commit, NULL);
-		struct timespec wait = { .tv_nsec = (long)(leat_mix((uint64_t)i) % WAIT_MS_MAX) * 1000000 };
-		nanosleep(&wait, NULL);
-		kill(child, SIGKILL);
-		expect_killed(child);
+		expect_killed(start(dir, commit, leat_mix((uint64_t)i) % COMMITS_MAX, NULL));
 		before = commit;
 		commit = check(dir);
 		assert_true(commit >= before);
@@ -155,7 +154,7 @@ static void every_crash_point_leaves_one_commit(void **state)
 			/* Twice: the second time there is something to lose. */
 			uint64_t before = 0, commit;
 			for (int again = 0; again < 2; again++, before = commit) {
-				expect_killed(start(dir, before, crash));
+				expect_killed(start(dir, before, UINT64_MAX - 1, crash));
 				commit = check(dir);
 				assert_true(commit >= before);
 			}
@@ -169,7 +168,7 @@ static void a_flush_that_returned_is_kept(void **state)
 	(void)state;
 	make_dir(dir, sizeof dir);
 	/* The first flush is that of the owner's name, the second comes after FLUSH_EVERY commits. */
-	expect_killed(start(dir, 0, "store.after_flush:2"));
+	expect_killed(start(dir, 0, UINT64_MAX - 1, "store.after_flush:2"));
 	assert_int_equal(check(dir), FLUSH_EVERY);
 	assert_int_equal(leat_store_remove(dir, NULL), 0);
 }
