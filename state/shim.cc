@@ -6,7 +6,6 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
-#include <rocksdb/version.h>
 #include <rocksdb/write_buffer_manager.h>
 
 #include <cstdio>
@@ -18,7 +17,7 @@
 #include <string>
 #include <vector>
 
-/* As in RocksDB's db/c.cc, from 5.x on; only the first member is relied upon. storage_test would see it if that changed. */
+/* As in RocksDB's db/c.cc, from 5.x on; only the first member is relied upon (later versions append to some). */
 extern "C" {
 struct rocksdb_t { rocksdb::DB *rep; };
 struct rocksdb_options_t { rocksdb::Options rep; };
