@@ -258,19 +258,25 @@ bool leat_rows_expired(const struct leat_rows *rows, struct row *row, size_t tab
 }
 
 /* The reset is part of the next commit, else an event that is older but comes later would find the entry again after a restart and not without one. */
+void leat_rows_expire(struct leat_rows *rows, struct leat_row *head, size_t table, int64_t now_ms)
+{
+	struct row *row = (struct row *)head;
+	if (!(head->present & rows->with_ttl & 1u << table) || now_ms == INT64_MIN)
+		return;
+	int64_t *written = row_written(rows, row, table);
+	if (*written == NO_TIME) {
+		*written = now_ms;
+		leat_rows_changed(rows, row, 1u << table);
+	} else if (leat_rows_expired(rows, row, table, now_ms)) {
+		leat_rows_reset(rows, row, table);
+		rows->stats.expired++;
+	}
+}
+
 static void expire_row(struct leat_rows *rows, struct row *row, int64_t now_ms, uint32_t tables)
 {
-	for (tables &= row->head.present; tables; tables &= tables - 1) {
-		size_t table = (size_t)__builtin_ctz(tables);
-		int64_t *written = row_written(rows, row, table);
-		if (*written == NO_TIME) {
-			*written = now_ms;
-			leat_rows_changed(rows, row, 1u << table);
-		} else if (leat_rows_expired(rows, row, table, now_ms)) {
-			leat_rows_reset(rows, row, table);
-			rows->stats.expired++;
-		}
-	}
+	for (tables &= row->head.present; tables; tables &= tables - 1)
+		leat_rows_expire(rows, &row->head, (size_t)__builtin_ctz(tables), now_ms);
 }
 
 /* Could what earlier events of this call do to @row leave an entry that has expired at @now_ms? @earliest_ms: the oldest of those events. */

@@ -63,6 +63,11 @@ int leat_rows_find(struct leat_rows *rows, const struct leat_bytes *keys, const 
  */
 int leat_rows_find_tables(struct leat_rows *rows, const struct leat_bytes *keys, const uint32_t *partition_hash, const int64_t *now_ms, size_t count,
 			  uint32_t tables, struct leat_row **out, size_t *exact);
+/*
+ * Finds the entry of table @index reset if it has expired at @now_ms, as find does for rows that it hands out: for an engine that judges expiry when an
+ * operator looks, event by event, and calls find with the time INT64_MIN, at which nothing expires.
+ */
+void leat_rows_expire(struct leat_rows *rows, struct leat_row *row, size_t index, int64_t now_ms);
 /* As find for one key, but NULL in *out when there is no entry of any table, in memory or on disk. */
 int leat_rows_peek(struct leat_rows *rows, struct leat_bytes key, uint32_t partition_hash, struct leat_row **out);
 /* Marks table @index's entry of @row as written at @now_ms. */

@@ -510,6 +510,27 @@ static void an_entry_that_waits_for_its_timer_does_not_expire(void **state)
 	leat_rows_close(rows);
 }
 
+static void at_no_time_nothing_expires_and_an_entry_can_be_judged_alone(void **state)
+{
+	struct leat_rows *rows = open_local(0);
+	(void)state;
+	set_flag(rows, "a", 'x', 5000);
+	assert_int_equal(flag_at(rows, "a", INT64_MIN), 'x');
+	struct leat_row *row = fixture_find(rows, "a", INT64_MIN);
+	leat_rows_expire(rows, row, FLAG, 6000);
+	assert_true(row->present & 1 << FLAG);
+	leat_rows_expire(rows, row, FLAG, 6001);
+	assert_false(row->present & 1 << FLAG);
+	/* An entry that a timer made has no time yet: its time begins when it is first looked at, not before. */
+	assert_int_equal(leat_rows_timer_set(rows, row, FLAG, 9000), 0);
+	assert_int_equal(leat_rows_timer_set(rows, row, FLAG, INT64_MAX), 0);
+	assert_int_equal(flag_at(rows, "a", INT64_MIN), 0);
+	assert_int_equal(flag_at(rows, "a", 20000), 0);
+	assert_int_equal(flag_at(rows, "a", 21000), 0);
+	assert_int_equal(flag_at(rows, "a", 21001), '-');
+	leat_rows_close(rows);
+}
+
 static void a_call_says_how_far_expiry_is_as_if_events_came_one_by_one(void **state)
 {
 	struct leat_rows *rows = open_local(0);
@@ -654,6 +675,7 @@ int main(void)
 		cmocka_unit_test(every_write_counts_for_the_ttl_wherever_commits_fall),
 		cmocka_unit_test(a_reset_is_part_of_the_next_commit),
 		cmocka_unit_test(an_entry_that_waits_for_its_timer_does_not_expire),
+		cmocka_unit_test(at_no_time_nothing_expires_and_an_entry_can_be_judged_alone),
 		cmocka_unit_test(a_call_says_how_far_expiry_is_as_if_events_came_one_by_one),
 		cmocka_unit_test(the_sweep_deletes_what_has_expired_and_nothing_else),
 		cmocka_unit_test(a_damaged_record_is_refused_and_nothing_of_it_is_written),
