@@ -35,12 +35,7 @@ void leat_row_touch(struct leat_task *task, int table, size_t row)
 void leat_row_expire(const struct leat_task *task, int table, size_t row)
 {
 	const struct leat_table_view *view = &task->tables[table];
-	struct leat_bytes key = leat_rows_key(view->rows, view->row[row]);
-	uint32_t hash = leat_rows_partition_hash(view->rows, view->row[row]);
-	struct leat_row *same;
-	int64_t now = stream_of(task)->time_ms[row];
-	/* The row is in memory, so nothing can fail that has not failed when the batch was resolved. */
-	(void)leat_rows_find_tables(view->rows, &key, &hash, &now, 1, 1u << table_of(task, table)->index, &same, NULL);
+	leat_rows_expire(view->rows, view->row[row], table_of(task, table)->index, stream_of(task)->time_ms[row]);
 }
 
 void leat_entry_delete(struct leat_task *task, int table, size_t row)
