@@ -204,6 +204,9 @@ struct leat_session {
 	struct leat_fault start_fault;
 	struct leat_feed *feeds;
 	bool nudges;
+	/* orphaned tasks, see kafka_watch.c */
+	int64_t watch_ms;                     /* when to look; 0: all were owned at the last look  */
+	int orphans_seen;                     /* looks in a row that found some                    */
 };
 int kafka_session_open(struct leat_transport *transport, const struct leat_session_config *config, struct leat_session **out, struct leat_fault *fault);
 int kafka_session_poll(struct leat_session *session, int64_t timeout_us, struct leat_fault *fault);
@@ -220,6 +223,9 @@ int64_t kafka_feed_lag(struct leat_feed *feed);
 bool kafka_feeds_ready(struct leat_session *session);         /* has a feed something the worker has not been woken for? */
 void kafka_feeds_stalled(struct leat_session *session);       /* nothing came for a while: wake librdkafka */
 void *kafka_pulse_main(void *session);
+
+void kafka_watch_soon(struct leat_session *session);           /* after every change of the assignment */
+void kafka_watch(struct leat_session *session);                /* from poll */
 
 int kafka_session_begin(struct leat_session *session, struct leat_fault *fault);   /* a transaction, if none is open */
 int kafka_session_watchdog(struct leat_session *session, struct leat_fault *fault);

@@ -266,6 +266,7 @@ static void give_up(struct leat_session *session, rd_kafka_topic_partition_list_
 static void serve_rebalance(struct leat_session *session, rd_kafka_event_t *event)
 {
 	rd_kafka_topic_partition_list_t *partitions = rd_kafka_event_topic_partition_list(event);
+	kafka_watch_soon(session);
 	if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
 		gain(session, partitions);
 	else
@@ -358,6 +359,7 @@ int kafka_session_poll(struct leat_session *session, int64_t timeout_us, struct 
 		rd_kafka_poll(session->producer->rk, (int)(timeout_us / 1000));
 		return 0;
 	}
+	kafka_watch(session);
 	for (;;) {
 		bool changed = serve_events(session);
 		LEAT_TRY(kafka_session_dead(session, fault));
