@@ -6,7 +6,7 @@
 extern const struct leat_operator operator_profile, operator_factors, operator_target;
 #include "tests/operators/rp1.h"
 
-enum { BATCH = 256, BATCHES = 1200, USERS = 20000, ITEMS = 20000 };
+enum { BATCH = 256, BATCHES = 1200, ROUND = 50, USERS = 20000, ITEMS = 20000 };
 
 static double now_ns(void)
 {
@@ -31,7 +31,7 @@ int main(void)
 {
 	static struct rp1 rp1;
 	static uint16_t rows[BATCH];
-	double spent[3] = { 0 };
+	double spent[3] = { 0 }, best[3] = { 1e18, 1e18, 1e18 };     /* best: of the rounds, because the machine is shared */
 	if (rp1_open(&rp1) < 0)
 		return 1;
 	for (int b = 0; b < BATCHES; b++) {
@@ -42,12 +42,17 @@ int main(void)
 		}
 		const struct leat_batch in = { rows, BATCH, rp1.stream.columns, rp1.stream.time_ms, rp1.stream.id, rp1.stream.key, rp1.stream.source, rp1.stream.time_ms };
 		struct loose *operators[] = { &rp1.profile, &rp1.factors, &rp1.target };
-		for (int o = 0; o < 3; o++)
+		for (int o = 0; o < 3; o++) {
 			spent[o] += timed(operators[o], &in);
+			if (b % ROUND != ROUND - 1)
+				continue;
+			best[o] = spent[o] < best[o] ? spent[o] : best[o];
+			spent[o] = 0;
+		}
 	}
-	const double events = (double)BATCHES * BATCH;
-	printf("operators: profile %.0f ns, factors %.0f ns, target %.0f ns per event; together %.0f ns\n", spent[0] / events, spent[1] / events,
-		spent[2] / events, (spent[0] + spent[1] + spent[2]) / events);
+	const double events = (double)ROUND * BATCH;
+	printf("operators: profile %.0f ns, factors %.0f ns, target %.0f ns per event; together %.0f ns\n", best[0] / events, best[1] / events, best[2] / events,
+		(best[0] + best[1] + best[2]) / events);
 	rp1_close(&rp1);
 	return 0;
 }

@@ -1,17 +1,12 @@
-/* The reference workload's operators and made-up events for them, for a test and a benchmark. Include after loose_task.h. */
+/* The reference workload's operators without an engine, for a test and a benchmark. Include after loose_task.h. */
 #ifndef LEAT_RP1_H
 #define LEAT_RP1_H
 
 #include "operators/model/random.h"
+#include "tests/operators/rp1_reference.h"
 
-enum { RP1_ADS = 256, RP1_RANK = 32, RP1_CATEGORIES = 40 };
 static const char *const rp1_symbols[] = { "VIEW", "CART", "PURCHASE", NULL };
 
-struct rp1_event {
-	int64_t user, item, ts;
-	int type, category;
-	double price;           /* 0: none */
-};
 struct rp1 {
 	struct loose_stream stream;
 	int user, item, type, price, category;  /* slots */
@@ -19,21 +14,6 @@ struct rp1 {
 	char keys[LEAT_BATCH_MAX][24];
 };
 
-static inline int64_t rp1_power(uint64_t random, int64_t below)
-{
-	double u = (double)(random >> 11) * 0x1p-53;
-	return (int64_t)((double)below * u * u * u);
-}
-/* Event @i: users and items unevenly popular, about one in fifty late. */
-static inline struct rp1_event rp1_event(uint64_t i, int64_t users, int64_t items)
-{
-	uint64_t a = leat_random_mix(i * 4), b = leat_random_mix(i * 4 + 1), c = leat_random_mix(i * 4 + 2), d = leat_random_mix(i * 4 + 3);
-	struct rp1_event event = { .user = rp1_power(a, users), .item = rp1_power(b, items), .type = c % 100 < 90 ? 0 : c % 100 < 97 ? 1 : 2 };
-	event.category = (int)(event.item % RP1_CATEGORIES);
-	event.ts = 1760000000000 + (int64_t)i * 2000 - (d % 50 == 0 ? (int64_t)(d >> 8) % 6000000 : 0);
-	event.price = event.type ? 5 + (double)(event.item % 97) * 1.5 : 0;
-	return event;
-}
 static inline void rp1_put(struct rp1 *rp1, size_t row, uint64_t i, const struct rp1_event *event)
 {
 	struct loose_stream *stream = &rp1->stream;
