@@ -1,5 +1,5 @@
 /* The Kafka transport without its group: settings, topics, plain reading and writing. Those that need a broker are skipped without BROKER. */
-#include "kafka_help.h"
+#include "tests/stream/kafka_help.h"
 
 #include <librdkafka/rdkafka.h>
 
