@@ -184,7 +184,7 @@ int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
 	session->broken = true;   /* until a new producer stands */
 	LEAT_TRY(kafka_producer_open(session->kafka, transactional ? KAFKA_TRANSACTIONAL : KAFKA_IDEMPOTENT, &session->sizes,
 		transactional ? session->transactional_id : NULL, &fresh, fault));
-	int rc = transactional ? kafka_producer_init(fresh, kafka_now_ms() + session->config.transaction_timeout_ms, NULL, fault) : 0;
+	int rc = transactional ? kafka_producer_init(fresh, kafka_now_ms() + session->config.transaction_timeout_ms, &session->interrupted, fault) : 0;
 	if (rc < 0) {
 		kafka_producer_close(fresh);
 		return rc;
@@ -207,7 +207,7 @@ int kafka_session_fence(struct leat_session *session, const char *transactional_
 	if (strcmp(transactional_id, session->transactional_id) == 0)
 		return 0;   /* our own was ended when our producer started */
 	LEAT_TRY(kafka_producer_open(session->kafka, KAFKA_TRANSACTIONAL, &session->sizes, transactional_id, &other, fault));
-	int rc = kafka_producer_init(other, kafka_now_ms() + FENCE_MS, NULL, fault);
+	int rc = kafka_producer_init(other, kafka_now_ms() + FENCE_MS, &session->interrupted, fault);
 	kafka_producer_close(other);
 	return rc;
 }

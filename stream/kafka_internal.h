@@ -197,6 +197,7 @@ struct leat_session {
 	pthread_t starter, pulse;
 	bool has_starter, has_pulse;
 	_Atomic bool closing;
+	_Atomic bool interrupted;             /* session_wake: ends the waits of a start or a reset, so that a stop need not wait for a broker */
 	pthread_mutex_t lock;                 /* guards what follows and the list of feeds         */
 	pthread_cond_t changed;
 	bool ready;

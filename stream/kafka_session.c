@@ -49,6 +49,13 @@ static int open_consumers(struct leat_session *session, struct leat_fault *fault
 	return kafka_client_new(session->kafka, KAFKA_DATA, &extra, &session->data, fault);
 }
 
+static void ring(struct leat_session *session)
+{
+	uint64_t one = 1;
+	if (write(session->wake_fd, &one, sizeof one) < 0)
+		return;   /* the counter is full: it is awake */
+}
+
 /* Wakes whoever waits for the starter with its outcome. */
 static void started(struct leat_session *session, int rc, const struct leat_fault *fault)
 {
@@ -59,7 +66,7 @@ static void started(struct leat_session *session, int rc, const struct leat_faul
 	session->start_fault.fatal = true;
 	pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);
-	kafka_session_wake(session);
+	ring(session);
 }
 
 static bool stopping(struct leat_session *session)
@@ -183,7 +190,7 @@ int kafka_session_ready(struct leat_session *session, int64_t deadline_ms, struc
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += kafka_left_ms(deadline_ms) / 1000 + 1;
 	pthread_mutex_lock(&session->lock);
-	while (!session->ready && session->start_rc == 0 && pthread_cond_timedwait(&session->changed, &session->lock, &until) != ETIMEDOUT)
+	while (!session->ready && session->start_rc == 0 && !atomic_load(&session->interrupted) && pthread_cond_timedwait(&session->changed, &session->lock, &until) != ETIMEDOUT)
 		;
 	int rc = session->start_rc;
 	if (rc < 0 && fault)
@@ -354,6 +361,7 @@ static int start_failed(struct leat_session *session, struct leat_fault *fault)
 int kafka_session_poll(struct leat_session *session, int64_t timeout_us, struct leat_fault *fault)
 {
 	int64_t deadline = leat_clock_mono_us(NULL) + LEAT_MAX(timeout_us, (int64_t)0);
+	atomic_store(&session->interrupted, false);   /* whatever it was for, the worker has come back to look */
 	serve_producers(session);
 	if (session->plain) {
 		rd_kafka_poll(session->producer->rk, (int)(timeout_us / 1000));
@@ -381,9 +389,11 @@ int kafka_session_poll(struct leat_session *session, int64_t timeout_us, struct 
 
 void kafka_session_wake(struct leat_session *session)
 {
-	uint64_t one = 1;
-	if (write(session->wake_fd, &one, sizeof one) < 0)
-		return;   /* the counter is full: it is awake */
+	atomic_store(&session->interrupted, true);
+	pthread_mutex_lock(&session->lock);
+	pthread_cond_broadcast(&session->changed);
+	pthread_mutex_unlock(&session->lock);
+	ring(session);
 }
 
 /* ---- closing ---- */

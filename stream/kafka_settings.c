@@ -78,6 +78,7 @@ static const struct preset {
 	{ ALL, "socket.keepalive.enable", "true" },
 	{ ALL, "log.connection.close", "false" },
 	{ ALL, "allow.auto.create.topics", "false" },
+	{ ALL, "topic.metadata.propagation.max.ms", "3000" },       /* a topic still unknown then is an error, not after 30 s */
 	{ KAFKA_CONSUMERS, "enable.auto.commit", "false" },
 	{ KAFKA_CONSUMERS, "enable.auto.offset.store", "false" },
 	{ KAFKA_CONSUMERS, "auto.offset.reset", "error" },

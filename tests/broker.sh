@@ -74,7 +74,7 @@ start() {
 	setsid nohup java -Xmx1g -XX:TieredStopAtLevel="${BROKER_JIT:-4}" -cp "$libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
 		kafka.Kafka "$dir/server.properties" >"$dir/log" 2>&1 </dev/null &
 	echo $! >"$dir/pid"
-	for _ in $(seq 300); do
+	for _ in $(seq 600); do
 		sleep 0.2
 		if ! running; then
 			echo "broker did not start:" >&2

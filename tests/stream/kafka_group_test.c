@@ -1,5 +1,5 @@
 /* timeout: 300. Sessions on a real BROKER: exactly once through kills, tasks that move, fencing, backpressure. Without one they are skipped. */
-#include "kafka_help.h"
+#include "tests/stream/kafka_help.h"
 
 #include <pthread.h>
 #include <sys/wait.h>

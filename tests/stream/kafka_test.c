@@ -1,5 +1,5 @@
 /* The Kafka transport without its group: settings, topics, plain reading and writing. Those that need a broker are skipped without BROKER. */
-#include "kafka_help.h"
+#include "tests/stream/kafka_help.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -126,7 +126,10 @@ static void without_a_broker_calls_come_back_in_time_and_say_so(void **state)
 	assert_int_equal(side->ops->session_send(side->session, "x", 0, &record, 0, &side->fault), LEAT_ERETRY);
 	assert_non_null(strstr(side->fault.text, "127.0.0.1:1"));
 	assert_true(now_ms() - start < 5000);
+	side->ops->session_wake(side->session);   /* a stop does not wait for the broker */
 	start = now_ms();
+	assert_int_equal(side->ops->session_reset(side->session, &side->fault), LEAT_ERETRY);
+	assert_true(now_ms() - start < 800);
 	side_close(side);
 	assert_true(now_ms() - start < 3000);
 }
