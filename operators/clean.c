@@ -201,11 +201,12 @@ static int plan_writing(struct leat_plan *plan, struct rule *rule)
 		return refuse(plan, rule, "else: clip", "needs a number with min or max, or a text with max_length");
 	if (rule->action == TO_NULL && values->not_null)
 		return refuse(plan, rule, "else: null", "contradicts not_null");
-	if (rule->as)
-		rule->to = leat_plan_add(plan, rule->as, rule->field->type, rule->field->width, "A field as a rule of clean left it.");
-	else if (writes)
-		rule->to = leat_plan_rewrite(plan, rule->slot);
-	return rule->to == LEAT_ELIMIT ? leat_plan_fail(plan, "rules", "write too many columns") : rule->to == LEAT_ENOMEM ? LEAT_ENOMEM : 0;
+	if (!rule->as && !writes)
+		return 0;
+	rule->to = rule->as ? leat_plan_add(plan, rule->as, rule->field->type, rule->field->width, "A field as a rule of clean left it.") : leat_plan_rewrite(plan, rule->slot);
+	if (rule->to == LEAT_ELIMIT)
+		return leat_plan_fail(plan, "rules", "write too many columns");
+	return rule->to < 0 ? rule->to : 0;
 }
 
 static int plan_field(struct leat_plan *plan, struct rule *rule, const struct leat_rule *given, const char *name)
