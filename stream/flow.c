@@ -82,6 +82,8 @@ static void close_group(struct leat_group_run *run)
 		leat_free(run->row[i]);
 		leat_free(run->resolved[i]);
 	}
+	for (size_t i = 0; i < LEAT_TABLES_MAX; i++)
+		leat_free(run->known[i].rows);
 }
 
 /* ---- nodes ---- */
@@ -279,6 +281,13 @@ static struct leat_bytes key_of(const struct leat_stream_run *run, int slot, siz
 	return column->type == LEAT_INT ? leat_bytes(&column->ints[row], sizeof(int64_t)) : column->bytes[row];
 }
 
+/* In tables that are not the task's own rows an absent key is the empty one: the operator sees the null in its column and leaves the entry alone. */
+static struct leat_bytes table_key(const struct leat_group *group, const struct leat_stream_run *run, int slot, size_t row)
+{
+	struct leat_bytes key = key_of(run, slot, row);
+	return key.data || group->kind == LEAT_KEYED ? key : leat_bytes("", 0);
+}
+
 static void hash_keys(struct leat_stream_run *run)
 {
 	for (; run->hashed < run->rows; run->hashed++)
@@ -292,7 +301,7 @@ static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, c
 	int slot = group->group->slot_of_stream[node->node->stream];
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {
-		struct leat_bytes key = key_of(run, slot, rows[i]);
+		struct leat_bytes key = table_key(group->group, run, slot, rows[i]);
 		if (key.data && key.length <= LEAT_ROW_KEY_MAX) {
 			rows[kept++] = rows[i];
 			continue;
@@ -303,10 +312,10 @@ static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, c
 	return kept;
 }
 
-static bool any_keyless(const struct leat_stream_run *run, int slot, const uint16_t *rows, size_t count)
+static bool any_keyless(const struct leat_group *group, const struct leat_stream_run *run, int slot, const uint16_t *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct leat_bytes key = key_of(run, slot, rows[i]);
+		struct leat_bytes key = table_key(group, run, slot, rows[i]);
 		if (!key.data || key.length > LEAT_ROW_KEY_MAX)
 			return true;
 	}
@@ -328,7 +337,7 @@ static int resolve_rows(struct leat_lane *lane, int stream, struct leat_group_ru
 		if (group->resolved[stream][row])
 			continue;
 		missing[wanted] = row;
-		keys[wanted] = key_of(run, slot, row);
+		keys[wanted] = table_key(group->group, run, slot, row);
 		/* a keyed row belongs to the task of its message key; in the other tables all users meet at one entry of a field's key */
 		hashes[wanted] = group->group->kind == LEAT_KEYED ? run->key_hash[row] : leat_murmur2(keys[wanted].data, keys[wanted].length);
 		times[wanted++] = INT64_MIN;
@@ -354,7 +363,7 @@ static int resolve_groups(struct leat_lane *lane, struct leat_node_run *node, co
 		if (done >> index & 1)
 			continue;
 		done |= 1u << index;
-		if (any_keyless(run, group->group->slot_of_stream[node->node->stream], *rows, *count)) {
+		if (any_keyless(group->group, run, group->group->slot_of_stream[node->node->stream], *rows, *count)) {
 			if (*rows != node->selection)
 				memcpy(node->selection, *rows, *count * sizeof **rows);
 			*rows = node->selection;

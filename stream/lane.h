@@ -72,6 +72,8 @@ struct leat_group_run {
 	const struct leat_group *group;
 	struct leat_row **row[LEAT_STREAMS_MAX];       /* [LEAT_BATCH_MAX] per stream that uses it */
 	uint8_t *resolved[LEAT_STREAMS_MAX];
+	/* local tables: rows in the order of their first write, which does not hang on the batch size as looking up does */
+	struct leat_known { struct leat_row **rows; size_t count, capacity; } known[LEAT_TABLES_MAX];
 };
 
 struct leat_node_run {

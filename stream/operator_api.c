@@ -24,9 +24,29 @@ static const struct leat_node_table *table_of(const struct leat_task *task, int 
 
 /* ---- entries ---- */
 
+/* A row that is written for the first time joins its table's list. When memory is out it joins at its next first write after a restart: the list is for sampling. */
+static void note_known(struct leat_task *task, int table, struct leat_row *row)
+{
+	const struct leat_node_table *planned = table_of(task, table);
+	struct leat_group_run *group = &node_of(task)->lane->groups[planned->group];
+	struct leat_known *known = &group->known[planned->index];
+	if (group->group->kind != LEAT_LOCAL || (row->present & task->tables[table].bit))
+		return;
+	if (known->count == known->capacity) {
+		size_t capacity = LEAT_MAX(known->capacity * 2, (size_t)1024);
+		struct leat_row **rows = leat_realloc(known->rows, capacity * sizeof(struct leat_row *));
+		if (!rows)
+			return;
+		known->rows = rows;
+		known->capacity = capacity;
+	}
+	known->rows[known->count++] = row;
+}
+
 void leat_row_touch(struct leat_task *task, int table, size_t row)
 {
 	struct leat_table_view *view = &task->tables[table];
+	note_known(task, table, view->row[row]);
 	if (view->expires)
 		leat_row_expire(task, table, row);
 	leat_rows_touch(view->rows, view->row[row], table_of(task, table)->index, stream_of(task)->time_ms[row]);
@@ -63,6 +83,7 @@ int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, 
 	int64_t now = INT64_MIN, written = node_of(task)->lane->watermark_ms;
 	*out = NULL;
 	LEAT_TRY(leat_rows_find(view->rows, &key, &hash, &now, 1, &row));
+	note_known(task, table, row);
 	leat_rows_touch(view->rows, row, table_of(task, table)->index, written);
 	*out = (char *)row + view->offset;
 	return 0;
@@ -70,13 +91,17 @@ int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, 
 
 size_t leat_table_count(struct leat_task *task, int table)
 {
-	return leat_rows_count(task->tables[table].rows);
+	const struct leat_node_table *planned = table_of(task, table);
+	const struct leat_group_run *group = &node_of(task)->lane->groups[planned->group];
+	return planned->kind == LEAT_LOCAL ? group->known[planned->index].count : leat_rows_count(task->tables[table].rows);
 }
 
 int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_bytes *key, const void **entry)
 {
 	struct leat_table_view *view = &task->tables[table];
-	struct leat_row *row = leat_rows_at(view->rows, index);
+	const struct leat_node_table *planned = table_of(task, table);
+	const struct leat_known *known = &node_of(task)->lane->groups[planned->group].known[planned->index];
+	struct leat_row *row = planned->kind != LEAT_LOCAL ? leat_rows_at(view->rows, index) : index < known->count ? known->rows[index] : NULL;
 	if (!row)
 		return LEAT_ENOTFOUND;
 	*key = leat_rows_key(view->rows, row);
