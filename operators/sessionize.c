@@ -187,7 +187,7 @@ static int show(struct leat_task *task, const struct session *session, size_t ro
 
 static struct session new_session(struct leat_bytes key, const struct leat_batch *in, size_t row)
 {
-	uint64_t id = leat_random_mix(leat_random_hash(key) ^ leat_random_mix(in->id[row]));
+	uint64_t id = leat_random_mix(leat_random_hash(key) ^ leat_random_mix(in->id[row] ^ leat_random_mix((uint64_t)in->time_ms[row])));
 	return (struct session){ .id = id, .start_ms = in->time_ms[row], .last_ms = in->time_ms[row], .events = 1 };
 }
 
@@ -298,7 +298,7 @@ const struct leat_operator operator_sessionize = {
 		[SESSIONS] = { .name = "sessions", .help = "One row per session when it is over: when the watermark has reached its last event + gap, or a limit was hit.",
 			.fields = (const struct leat_field[]){
 				[KEY] = { .name = "key", .type = LEAT_STRING, .width = 1, .nullable = true, .help = "The key as text; null when it is none." },
-				[ID] = { .name = "session_id", .type = LEAT_STRING, .width = 1, .help = "16 hexadecimal digits, from the key and the id of the first event to arrive." },
+				[ID] = { .name = "session_id", .type = LEAT_STRING, .width = 1, .help = "16 hexadecimal digits, from the key and from id and time of the first event to arrive." },
 				[START] = { .name = "start", .type = LEAT_INT, .width = 1, .help = "Time of the oldest event, ms." },
 				[END] = { .name = "end", .type = LEAT_INT, .width = 1, .help = "Time of the newest event, ms." },
 				[DURATION] = { .name = "duration_ms", .type = LEAT_INT, .width = 1, .help = "Between the two, ms." },
