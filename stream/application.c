@@ -288,6 +288,8 @@ int leat_start(struct leat *leat, struct leat_fault *fault)
 
 void leat_stop(struct leat *leat)
 {
+	if (leat->registry)
+		leat_registry_stop(leat->registry);
 	for (size_t i = 0; i < leat->worker_count; i++)
 		leat_worker_stop(&leat->workers[i]);
 }

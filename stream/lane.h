@@ -135,7 +135,7 @@ struct leat_lane {
 	struct leat_reader *reader;          /* while restoring */
 	struct leat_writes *writes;
 	struct leat_shared *shared;
-	int64_t opened_us, blocked_us;
+	int64_t opened_us, blocked_us, disagree_us;
 	uint64_t restored;
 	bool discarded, skipped, flow_open, restored_row;
 	int64_t row_positions[LEAT_SOURCES_MAX];   /* what the task row says */
@@ -166,6 +166,7 @@ struct leat_lane {
 	struct leat_mark { uint64_t sequence; int64_t changelog_end; } *marks;   /* commits not on disk yet, oldest first */
 	size_t mark_count, mark_capacity;
 	uint64_t sequence;                   /* of the last commit                     */
+	int64_t committed_ms;                /* wall time of it, or of opening          */
 	uint64_t events, late;
 	int64_t samples[256];                /* record timestamps of some events of this transaction: for latency */
 	size_t sampled;
