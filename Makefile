@@ -157,7 +157,7 @@ tidy: tests $(MAIN_OBJ)                ## lengths, layers, banned calls, unused 
 	@BUILD=$(BUILD) bash tests/tidy.sh
 asan:                                 ## the unit tests under the address and undefined-behaviour sanitizers, by clang
 	@bash scripts/install.sh build test clang
-	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-asan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-asan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' tests
 	@LABEL=asan BUILD=build-asan bash tests/run.sh unit
 tsan:                                 ## the unit tests under the thread sanitizer, by clang
 	@bash scripts/install.sh build test clang
@@ -165,7 +165,7 @@ tsan:                                 ## the unit tests under the thread sanitiz
 	@LABEL=tsan BUILD=build-tsan bash tests/run.sh unit
 fuzz:                                 ## every tests/fuzz/*_fuzz.c for FUZZ_SECONDS=60 each
 	@bash scripts/install.sh build test clang
-	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-fuzz CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-fuzz CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' fuzz-programs
 	@BUILD=build-fuzz SECONDS_EACH=$(FUZZ_SECONDS) bash scripts/fuzz.sh $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC))
 fuzz-programs: $(FUZZ_BIN)
 bench-micro: $(BENCH_BIN)             ## builds and runs bench/micro/*_bench.c
