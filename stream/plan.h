@@ -9,8 +9,8 @@
 int leat_layout_add(struct leat_layout *layout, const struct leat_field *field);
 /* The stream whose rows come through @from. */
 int leat_plan_stream_of(const struct leat_pipeline *pipeline, const struct leat_from *from);
-/* Refuses columns that an operator rewrites while something that is not behind it reads them. */
-int leat_plan_check_rewrites(const struct leat_pipeline *pipeline, struct leat_fault *fault);
+/* What is left when nodes and sinks are placed; refuses columns that an operator rewrites while something beside it reads them. */
+int leat_plan_finish(struct leat_pipeline *pipeline, struct leat_fault *fault);
 /* The pipeline frees @expression, also when this fails. LEAT_ENOMEM. */
 int leat_pipeline_own_expression(struct leat_pipeline *pipeline, struct leat_expression *expression);
 
