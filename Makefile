@@ -189,7 +189,7 @@ install: all                          ## to PREFIX=/usr/local (and DESTDIR): pro
 	for p in leat leat-static; do sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' scripts/templates/$$p.pc.in > $(LIBDIR)/pkgconfig/$$p.pc; done
 	sed 's|@VERSION@|$(VERSION)|' man/leat.1 > $(SHAREDIR)/man/man1/leat.1
 	install -m 644 $(wildcard pipelines/*.yaml) $(SHAREDIR)/leat/pipelines
-	install -m 644 $(wildcard schemas/*.avsc) $(SHAREDIR)/leat/schemas
+	install -m 644 $(wildcard schemas/*.avsc) schemas/ids.txt $(SHAREDIR)/leat/schemas
 	[ -n "$(DESTDIR)" ] || ldconfig || true
 uninstall:                            ## takes away what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/leat $(LIBDIR)/libleat.a $(LIBDIR)/libleat.so* $(LIBDIR)/pkgconfig/leat.pc $(LIBDIR)/pkgconfig/leat-static.pc $(SHAREDIR)/man/man1/leat.1
