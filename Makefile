@@ -163,6 +163,9 @@ tsan:                                 ## the unit tests under the thread sanitiz
 	@bash scripts/install.sh build test clang
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-tsan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=thread' tests
 	@LABEL=tsan BUILD=build-tsan bash tests/run.sh unit
+soak: all                             ## 200 kills of three instances, every crash point at more hits, zombies; needs a broker at BROKER
+	@SOAK=1 BUILD=$(BUILD) bash tests/e2e/kills.sh
+	@SOAK=1 BUILD=$(BUILD) bash tests/e2e/zombie.sh
 fuzz:                                 ## every tests/fuzz/*_fuzz.c for FUZZ_SECONDS=60 each
 	@bash scripts/install.sh build test clang
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-fuzz CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' fuzz-programs
@@ -199,6 +202,6 @@ clean:                                ## removes build and its siblings
 help:                                 ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 14
 
-.PHONY: all lib tests run operator docs test unit tidy asan tsan fuzz fuzz-programs bench-micro install uninstall clean help FORCE
+.PHONY: all lib tests run operator docs test unit tidy asan tsan soak fuzz fuzz-programs bench-micro install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
