@@ -273,9 +273,12 @@ static void took(struct leat_lane *lane, struct leat_intake *intake, const struc
 {
 	intake->at++;
 	intake->events++;
+	lane->events += !intake->rekey && !intake->source->deltas;
 	intake->next_offset = record->offset + 1;
 	lane->arrivals++;
 	lane->touched = true;
+	if (intake->rekey || intake->source->deltas)
+		return;
 	lane->newest_ms = LEAT_MAX(lane->newest_ms, record->timestamp_ms);
 	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms > 0)
 		lane->samples[lane->sampled++] = record->timestamp_ms;

@@ -279,7 +279,8 @@ static int run_lanes(struct leat_worker *worker, long *events, struct leat_fault
 		if (count < 0)
 			return (int)count;
 		*events += count;
-		worker->live.events += (uint64_t)count;
+		worker->live.events += lane->events - lane->counted;
+		lane->counted = lane->events;
 	}
 	return 0;
 }
