@@ -157,15 +157,18 @@ tidy: tests $(MAIN_OBJ)                ## lengths, layers, banned calls, unused 
 	@BUILD=$(BUILD) bash tests/tidy.sh
 asan:                                 ## the unit tests under the address and undefined-behaviour sanitizers, by clang
 	@bash scripts/install.sh build test clang
-	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-asan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined' tests
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-asan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' tests
 	@LABEL=asan BUILD=build-asan bash tests/run.sh unit
 tsan:                                 ## the unit tests under the thread sanitizer, by clang
 	@bash scripts/install.sh build test clang
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-tsan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=thread' tests
 	@LABEL=tsan BUILD=build-tsan bash tests/run.sh unit
+soak: all                             ## 200 kills of three instances, every crash point at more hits, zombies; needs a broker at BROKER
+	@SOAK=1 BUILD=$(BUILD) bash tests/e2e/kills.sh
+	@SOAK=1 BUILD=$(BUILD) bash tests/e2e/zombie.sh
 fuzz:                                 ## every tests/fuzz/*_fuzz.c for FUZZ_SECONDS=60 each
 	@bash scripts/install.sh build test clang
-	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-fuzz CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-fuzz CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' fuzz-programs
 	@BUILD=build-fuzz SECONDS_EACH=$(FUZZ_SECONDS) bash scripts/fuzz.sh $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC))
 fuzz-programs: $(FUZZ_BIN)
 bench-micro: $(BENCH_BIN)             ## builds and runs bench/micro/*_bench.c
@@ -189,7 +192,7 @@ install: all                          ## to PREFIX=/usr/local (and DESTDIR): pro
 	for p in leat leat-static; do sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' scripts/templates/$$p.pc.in > $(LIBDIR)/pkgconfig/$$p.pc; done
 	sed 's|@VERSION@|$(VERSION)|' man/leat.1 > $(SHAREDIR)/man/man1/leat.1
 	install -m 644 $(wildcard pipelines/*.yaml) $(SHAREDIR)/leat/pipelines
-	install -m 644 $(wildcard schemas/*.avsc) $(SHAREDIR)/leat/schemas
+	install -m 644 $(wildcard schemas/*.avsc) schemas/ids.txt $(SHAREDIR)/leat/schemas
 	[ -n "$(DESTDIR)" ] || ldconfig || true
 uninstall:                            ## takes away what install put there
 	rm -f $(DESTDIR)$(PREFIX)/bin/leat $(LIBDIR)/libleat.a $(LIBDIR)/libleat.so* $(LIBDIR)/pkgconfig/leat.pc $(LIBDIR)/pkgconfig/leat-static.pc $(SHAREDIR)/man/man1/leat.1
@@ -199,6 +202,6 @@ clean:                                ## removes build and its siblings
 help:                                 ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 14
 
-.PHONY: all lib tests run operator docs test unit tidy asan tsan fuzz fuzz-programs bench-micro install uninstall clean help FORCE
+.PHONY: all lib tests run operator docs test unit tidy asan tsan soak fuzz fuzz-programs bench-micro install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

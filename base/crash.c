@@ -12,6 +12,7 @@ enum { NAMES_MAX = 128 };
 bool leat_crash_armed;
 static char target[64];
 static long target_hit;
+static int target_signal = SIGKILL;
 static const char *log_path;
 static const char *seen[NAMES_MAX];
 static long hits;
@@ -25,6 +26,8 @@ __attribute__((constructor)) static void arm(void)
 		memcpy(target, spec, (size_t)(colon - spec));
 		target_hit = strtol(colon + 1, NULL, 10);
 	}
+	if (getenv("LEAT_CRASH_STOPS"))
+		target_signal = SIGSTOP;
 	log_path = getenv("LEAT_CRASH_LOG");
 	leat_crash_armed = target_hit > 0 || log_path;
 }
@@ -50,6 +53,6 @@ void leat_crash_hit(const char *name)
 	if (log_path)
 		note_first_hit(name);
 	if (target_hit > 0 && strcmp(name, target) == 0 && ++hits == target_hit)
-		kill(getpid(), SIGKILL);
+		kill(getpid(), target_signal);
 	pthread_mutex_unlock(&lock);
 }

@@ -31,6 +31,19 @@ void leat_log(enum leat_level level, const char *format, ...)
 	va_end(arguments);
 }
 
+/* The key's slot, or the one that was used longest ago. */
+static size_t slot_of(const void *key)
+{
+	size_t oldest = 0;
+	for (size_t i = 0; i < KEYS_MAX; i++) {
+		if (seldom[i].key == key)
+			return i;
+		if (seldom[i].last_us < seldom[oldest].last_us)
+			oldest = i;
+	}
+	return oldest;
+}
+
 void leat_log_seldom(enum leat_level level, const void *key, int64_t every_ms, const char *format, ...)
 {
 	if (level > leat_log_level)
@@ -39,7 +52,7 @@ void leat_log_seldom(enum leat_level level, const void *key, int64_t every_ms, c
 	uint64_t left_out = 0;
 	bool due = true;
 	pthread_mutex_lock(&lock);
-	size_t i = ((uintptr_t)key >> 3) % KEYS_MAX;
+	size_t i = slot_of(key);
 	if (seldom[i].key == key && now - seldom[i].last_us < every_ms * 1000) {
 		seldom[i].left_out++;
 		due = false;

@@ -29,10 +29,20 @@ int leat_failed(const struct leat_fault *fault);
 void leat_catch_signals(void);
 bool leat_interrupted(void *unused);
 
-/* ---- a transport for tools ---- */
+/* ---- what tools need of topics (cli/transport.c) ---- */
 struct leat_transport;
-/* @brokers or @embedded; neither: usage error already printed. 0 or an exit status. */
 struct leat_storage;
+struct leat_fault;
+/* @brokers or @embedded; neither or both: usage error already printed, as all others. 0 or an exit status. The caller closes the transport, then the storage. */
 int leat_tool_transport(const struct leat_verb *verb, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);
+/* The same under the name of an application, whose positions it may then read. */
+int leat_tool_transport_of(const struct leat_verb *verb, const char *application, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);
+void leat_tool_close(struct leat_transport *transport, struct leat_storage *storage);
+/* The folder of schemas: @given, else ./schemas, else the one installed with this program. Free with leat_free(). LEAT_ECONFIG when there is none. */
+int leat_tool_schemas(const char *given, char **out, struct leat_fault *fault);
+/* The topic is made with @partitions if it is absent; one that is there stays as it is. */
+int leat_tool_topic(struct leat_transport *transport, const char *topic, int32_t partitions, bool compacted, struct leat_fault *fault);
+/* Waits; a signal ends it early. */
+void leat_tool_nap(int64_t us);
 
 #endif

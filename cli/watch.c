@@ -4,6 +4,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { WINDOW = 10000 };
+
+/* Events that were ranked before they were learned, and how often the item was among the first ten: of the factors, of the most popular. */
+struct quality { int64_t scored, hits, popular; };
+
 struct leat_watch {
 	struct leat *leat;
 	bool json, quiet;
@@ -13,35 +18,38 @@ struct leat_watch {
 	struct leat_reader *readers[64];
 	size_t reader_count;
 	char decision[400];
+	const char *learner;
+	struct quality readings[1024];      /* one per tick */
 };
 
-static bool is_quality(const char *counter)
+static int64_t counter(struct leat *leat, const char *id, const char *name)
 {
-	return strcmp(counter, "window_scored") == 0;
+	return LEAT_MAX(leat_counter(leat, id, name), (int64_t)0);
 }
 
 /* The operator that measures itself, if there is one. */
-static const char *learner(struct leat *leat)
+static const char *find_learner(struct leat *leat)
 {
-	for (size_t i = 0; i < leat->pipeline->node_count; i++) {
-		const struct leat_operator *op = leat->pipeline->nodes[i].op;
-		for (size_t k = 0; op && op->counters && op->counters[k]; k++)
-			if (is_quality(op->counters[k]))
-				return leat->pipeline->nodes[i].id;
-	}
+	for (size_t i = 0; i < leat->pipeline->node_count; i++)
+		if (leat->pipeline->nodes[i].op && leat_counter(leat, leat->pipeline->nodes[i].id, "popularity_hits") >= 0)
+			return leat->pipeline->nodes[i].id;
 	return NULL;
 }
 
-struct quality { double scored, hits, popular; };
-
-static bool read_quality(struct leat *leat, struct quality *out)
+/* What was scored over about the last WINDOW events: now less the newest reading that lies so far back. */
+static bool read_quality(struct leat_watch *watch, struct quality *out)
 {
-	const char *id = learner(leat);
-	if (!id)
+	struct quality now, from = { 0 };
+	if (!watch->learner)
 		return false;
-	out->scored = (double)leat_counter(leat, id, "window_scored");
-	out->hits = (double)leat_counter(leat, id, "window_hits");
-	out->popular = (double)leat_counter(leat, id, "window_popularity_hits");
+	now = (struct quality){ counter(watch->leat, watch->learner, "scored"), counter(watch->leat, watch->learner, "hits"), counter(watch->leat, watch->learner, "popularity_hits") };
+	for (size_t i = 0; i < LEAT_COUNT_OF(watch->readings); i++) {
+		const struct quality *reading = &watch->readings[i];
+		if (reading->scored >= from.scored && now.scored - reading->scored >= WINDOW)
+			from = *reading;
+	}
+	watch->readings[watch->ticks % LEAT_COUNT_OF(watch->readings)] = now;
+	*out = (struct quality){ now.scored - from.scored, now.hits - from.hits, now.popular - from.popular };
 	return out->scored > 0;
 }
 
@@ -108,8 +116,8 @@ static void print_json(struct leat_watch *watch, const struct leat_look *look, d
 	       (unsigned long long)look->events, (unsigned long long)look->outputs, events, outputs, (long long)look->p50_ms, (long long)look->p99_ms, (long long)look->lag_events,
 	       (double)look->lag_ms / 1e3, (unsigned long long)look->bad, (unsigned long long)look->commits, (unsigned long long)look->aborts, (unsigned long long)look->tasks_running,
 	       (unsigned long long)look->tasks_failed, (double)look->memory / 1048576);
-	if (read_quality(watch->leat, &quality))
-		printf(",\"scored\":%.0f,\"recall_at_10\":%.4f,\"popularity_recall_at_10\":%.4f", quality.scored, quality.hits / quality.scored, quality.popular / quality.scored);
+	if (read_quality(watch, &quality))
+		printf(",\"scored\":%lld,\"recall_at_10\":%.4f,\"popularity_recall_at_10\":%.4f", (long long)quality.scored, (double)quality.hits / (double)quality.scored, (double)quality.popular / (double)quality.scored);
 	printf("}\n");
 	fflush(stdout);
 }
@@ -118,8 +126,8 @@ static void print_line(struct leat_watch *watch, const struct leat_look *look, d
 {
 	struct quality quality;
 	char learned[96] = "";
-	if (read_quality(watch->leat, &quality))
-		snprintf(learned, sizeof learned, " | recall@10 %.3f, popularity %.3f (of %.0f)", quality.hits / quality.scored, quality.popular / quality.scored, quality.scored);
+	if (read_quality(watch, &quality))
+		snprintf(learned, sizeof learned, " | recall@10 %.3f, popularity %.3f (of %lld)", (double)quality.hits / (double)quality.scored, (double)quality.popular / (double)quality.scored, (long long)quality.scored);
 	if (watch->decision[0] && !watch->quiet)
 		printf("%s\n", watch->decision);
 	printf("leat: %8.0f events/s %8.0f decisions/s | p99 %lld ms | lag %lld events, %.1f s | bad %llu | tasks %llu/%llu%s\n", events, outputs, (long long)look->p99_ms,
@@ -156,6 +164,7 @@ int leat_watch_open(struct leat_watch **out, struct leat *leat, bool json, bool 
 	watch->leat = leat;
 	watch->json = json;
 	watch->quiet = quiet;
+	watch->learner = find_learner(leat);
 	watch->start_us = watch->last_us = leat_clock_mono_us(NULL);
 	if (!json && !quiet)
 		open_readers(watch);

@@ -181,7 +181,7 @@ static int open_transport(struct leat *leat, const struct leat_config *config, s
 {
 	struct leat_transport_config transport = { .application = leat->pipeline->name, .instance = leat->instance, .state_dir = leat->state_dir,
 						   .brokers = config->brokers ? config->brokers : leat->pipeline->brokers, .directory = config->embedded,
-						   .settings = config->embedded ? NULL : (const struct leat_pair_text *)(const void *)leat->pipeline->kafka, .storage = leat->engine.storage };
+						   .settings = (const struct leat_pair_text *)(const void *)(config->embedded ? leat->pipeline->embedded : leat->pipeline->kafka), .storage = leat->engine.storage };
 	if (config->embedded)
 		return leat_embedded_open(&leat->transport, &transport, fault);
 	return leat_kafka_open(&leat->transport, &transport, fault);
@@ -288,6 +288,8 @@ int leat_start(struct leat *leat, struct leat_fault *fault)
 
 void leat_stop(struct leat *leat)
 {
+	if (leat->registry)
+		leat_registry_stop(leat->registry);
 	for (size_t i = 0; i < leat->worker_count; i++)
 		leat_worker_stop(&leat->workers[i]);
 }

@@ -365,6 +365,14 @@ static int client_committed(struct leat_session *session, const char *topic, int
 	return refuse_tasks(session->client, fault);
 }
 
+static int client_owner(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size)
+{
+	(void)session, (void)topic, (void)partition;
+	if (size)
+		owner[0] = '\0';
+	return 0;
+}
+
 static int client_fence(struct leat_session *session, const char *transactional_id, struct leat_fault *fault)
 {
 	(void)session, (void)transactional_id, (void)fault;
@@ -428,6 +436,12 @@ static int client_store_open(struct leat_transport *transport, struct leat_stora
 	return refuse_tasks(client_of(transport), fault);
 }
 
+static int client_store_discard(struct leat_transport *transport, int32_t task, struct leat_fault *fault)
+{
+	(void)task;
+	return refuse_tasks(client_of(transport), fault);
+}
+
 static void client_close(struct leat_transport *transport)
 {
 	if (!transport)
@@ -454,6 +468,7 @@ static const struct leat_transport_ops client_ops = {
 	.session_poll = client_poll,
 	.session_wake = client_wake,
 	.session_committed = client_committed,
+	.session_owner = client_owner,
 	.session_fence = client_fence,
 	.feed_open = client_feed_open,
 	.feed_take = client_feed_take,
@@ -467,6 +482,7 @@ static const struct leat_transport_ops client_ops = {
 	.session_reset = client_reset,
 	.session_changelog_end = client_changelog_end,
 	.store_open = client_store_open,
+	.store_discard = client_store_discard,
 	.feed_lag = client_feed_lag,
 	.session_close = client_session_close,
 };

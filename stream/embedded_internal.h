@@ -229,6 +229,8 @@ void leat_cursor_reader_close(struct leat_reader *reader);
 
 /* ---- embedded_store.c ---- */
 int leat_embedded_store_open(struct leat_transport *transport, struct leat_storage *storage, int32_t task, const char *owner, struct leat_store **out, struct leat_fault *fault);
+/* Rows, timers, meta and owner of one task, in one batch. There is no changelog to make them again from. */
+int leat_embedded_store_discard(struct leat_transport *transport, int32_t task, struct leat_fault *fault);
 /* A view for writing only: no owner is asked for. */
 int leat_embedded_store_view(struct leat_embedded *embedded, int32_t task, struct leat_store **out, struct leat_fault *fault);
 

@@ -244,6 +244,14 @@ static int session_committed(struct leat_session *session, const char *topic, in
 	return read_position(session, key, sizeof key, offset, metadata, size, fault);
 }
 
+static int session_owner(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size)
+{
+	(void)session, (void)topic, (void)partition;
+	if (size)
+		owner[0] = '\0';
+	return 0;               /* no position is ever unstable */
+}
+
 static int session_fence(struct leat_session *session, const char *transactional_id, struct leat_fault *fault)
 {
 	(void)session, (void)transactional_id, (void)fault;     /* a dead owner leaves nothing open */
@@ -284,6 +292,7 @@ const struct leat_transport_ops leat_embedded_ops = {
 	.session_poll = session_poll,
 	.session_wake = session_wake,
 	.session_committed = session_committed,
+	.session_owner = session_owner,
 	.session_fence = session_fence,
 	.feed_open = leat_embedded_feed_open,
 	.feed_take = leat_embedded_feed_take,
@@ -297,6 +306,7 @@ const struct leat_transport_ops leat_embedded_ops = {
 	.session_reset = session_reset,
 	.session_changelog_end = session_changelog_end,
 	.store_open = leat_embedded_store_open,
+	.store_discard = leat_embedded_store_discard,
 	.feed_lag = leat_embedded_feed_lag,
 	.session_close = session_close,
 };

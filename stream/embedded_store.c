@@ -48,3 +48,28 @@ int leat_embedded_store_open(struct leat_transport *transport, struct leat_stora
 	LEAT_TRY(check_owner(embedded, task, owner, fault));
 	return leat_embedded_store_view(embedded, task, out, fault);
 }
+
+static void delete_prefix(struct leat_embedded *embedded, rocksdb_writebatch_t *batch, int family, const uint8_t prefix[8])
+{
+	uint8_t end[8];
+	leat_put_u64(end, leat_get_u64(prefix) + 1);
+	rocksdb_writebatch_delete_range_cf(batch, embedded->family[family], (const char *)prefix, 8, (const char *)end, sizeof end);
+}
+
+int leat_embedded_store_discard(struct leat_transport *transport, int32_t task, struct leat_fault *fault)
+{
+	struct leat_embedded *embedded = leat_embedded_of(transport);
+	uint32_t application;
+	uint8_t key[9] = { 'o' };
+	LEAT_TRY(leat_application_id(embedded, &application, fault));
+	leat_put_u32(leat_put_u32(key + 1, application), (uint32_t)task);
+	rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+	for (int family = 0; family < LEAT_FAMILIES; family++)
+		delete_prefix(embedded, batch, family, key + 1);
+	rocksdb_writebatch_delete_cf(batch, embedded->family[FAMILY_CATALOGUE], (const char *)key, sizeof key);
+	pthread_mutex_lock(&embedded->commit_lock);
+	int rc = leat_database_write(embedded, batch, true, fault);
+	pthread_mutex_unlock(&embedded->commit_lock);
+	rocksdb_writebatch_destroy(batch);
+	return rc;
+}

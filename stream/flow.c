@@ -594,7 +594,6 @@ long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 	leat_arena_reset(lane->arena);
 	lane->rejection_count = 0;
 	memset(lane->rejected, 0, sizeof lane->rejected);
-	lane->events += arrivals;
 	evict(lane);
 	return (long)arrivals;
 }

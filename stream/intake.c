@@ -220,6 +220,21 @@ static bool ready(const struct leat_intake *intake)
 	return intake->at < intake->taken && intake->blocked_until_us == 0;
 }
 
+/* Events that are re-keyed must not run further ahead of the other senders' than skew_ms: the receivers would have to hold them. */
+static bool held_back(const struct leat_lane *lane, size_t source)
+{
+	for (size_t i = 0; i < lane->pipeline->node_count; i++) {
+		const struct leat_rekey_out *out = lane->nodes[i].rekey;
+		if (!out || !leat_rekey_out_upstream(out, source))
+			continue;
+		const struct leat_intake *back = &lane->intakes[lane->pipeline->nodes[i].rekey_source];
+		int64_t slowest = leat_rekey_in_slowest(back->rekey, lane->task), ours = leat_intake_watermark(&lane->intakes[source]);
+		if (slowest != INT64_MAX && ours != INT64_MIN && ours > slowest + lane->pipeline->settings.skew_ms)
+			return true;
+	}
+	return false;
+}
+
 /* The input whose next record is oldest; NULL: none, or one that may still bring an older one is worth waiting for. */
 static struct leat_intake *choose(struct leat_lane *lane, int stream, int64_t now_us)
 {
@@ -231,7 +246,7 @@ static struct leat_intake *choose(struct leat_lane *lane, int stream, int64_t no
 			wait |= !intake->at_end && intake->blocked_until_us == 0;
 			continue;
 		}
-		if (stream >= 0 && intake->source->stream != stream)
+		if ((stream >= 0 && intake->source->stream != stream) || held_back(lane, i))
 			continue;
 		if (!best || intake->records[intake->at].timestamp_ms < best->records[best->at].timestamp_ms)
 			best = intake;
@@ -258,9 +273,12 @@ static void took(struct leat_lane *lane, struct leat_intake *intake, const struc
 {
 	intake->at++;
 	intake->events++;
+	lane->events += !intake->rekey && !intake->source->deltas;
 	intake->next_offset = record->offset + 1;
 	lane->arrivals++;
 	lane->touched = true;
+	if (intake->rekey || intake->source->deltas)
+		return;
 	lane->newest_ms = LEAT_MAX(lane->newest_ms, record->timestamp_ms);
 	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms > 0)
 		lane->samples[lane->sampled++] = record->timestamp_ms;

@@ -10,6 +10,7 @@ enum {
 	SLICE_RECORDS = 4096,
 	SLICE_US = 20000,
 	FENCE_AFTER_US = 2000000,       /* a dead owner's transaction is ended by us after so long */
+	DISAGREE_US = 15000000,         /* markers of one transaction are never that far apart: somebody moved the positions */
 	STALE_MS = 36 * 3600 * 1000,    /* half of the changelog's delete.retention: tombstones may be gone from it */
 };
 
@@ -187,8 +188,10 @@ static int positions_agree(struct leat_lane *lane)
 		struct leat_intake *intake = &lane->intakes[i];
 		if (lane->row_positions[i] == intake->next_offset || (lane->skipped && lane->row_positions[i] < intake->next_offset))
 			continue;
-		if (once)
+		if (once && !lane->engine->accept_state_loss)
 			return 0;
+		if (once)
+			continue;
 		intake->next_offset = LEAT_MAX(intake->next_offset, lane->row_positions[i]);
 	}
 	return 1;
@@ -232,6 +235,7 @@ static int start_running(struct leat_lane *lane, struct leat_fault *fault)
 	lane->flushed_offset = lane->meta.changelog_offset;
 	lane->state = LEAT_LANE_RUNNING;
 	lane->touched = false;
+	lane->committed_ms = leat_clock_wall_ms(lane->engine->clock);
 	int64_t took = leat_clock_mono_us(lane->engine->clock) - lane->opened_us;
 	leat_log(LEAT_INFO, "task %d runs (%llu changelog records replayed, %lld ms)", (int)lane->task, (unsigned long long)lane->restored, (long long)(took / 1000));
 	return 1;
@@ -251,6 +255,21 @@ static int advance_opening(struct leat_lane *lane, struct leat_fault *fault)
 	return 0;
 }
 
+static int still_disagree(struct leat_lane *lane, struct leat_fault *fault)
+{
+	int64_t now = leat_clock_mono_us(lane->engine->clock);
+	if (lane->disagree_us == 0)
+		lane->disagree_us = now;
+	if (now - lane->disagree_us < DISAGREE_US)
+		return 0;
+	for (size_t i = 0; i < lane->pipeline->source_count; i++)
+		if (lane->row_positions[i] != lane->intakes[i].next_offset)
+			return leat_fail(fault, LEAT_EGAP, "%s[%d]: the group's position is %lld, but the state of task %d stands for %lld: somebody moved the positions. Move them back, or skip with `leat skip`; "
+					 "--accept-state-loss goes on from the group's position with the state as it is", lane->pipeline->sources[i].topic, (int)lane->task,
+					 (long long)lane->intakes[i].next_offset, (int)lane->task, (long long)lane->row_positions[i]);
+	return 0;
+}
+
 static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int at_end = lane->ops->keeps_rows ? 1 : restore_slice(lane, fault);
@@ -266,6 +285,7 @@ static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 		return at_end;
 	LEAT_TRY(read_task_row(lane, fault));
 	if (!positions_agree(lane)) {
+		LEAT_TRY(still_disagree(lane, fault));
 		int known = read_positions(lane, fault);
 		leat_log_seldom(LEAT_INFO, lane, 2000, "task %d waits until the changelog has the last commit", (int)lane->task);
 		return known < 0 ? known : 0;

@@ -135,7 +135,7 @@ struct leat_lane {
 	struct leat_reader *reader;          /* while restoring */
 	struct leat_writes *writes;
 	struct leat_shared *shared;
-	int64_t opened_us, blocked_us;
+	int64_t opened_us, blocked_us, disagree_us;
 	uint64_t restored;
 	bool discarded, skipped, flow_open, restored_row;
 	int64_t row_positions[LEAT_SOURCES_MAX];   /* what the task row says */
@@ -166,7 +166,8 @@ struct leat_lane {
 	struct leat_mark { uint64_t sequence; int64_t changelog_end; } *marks;   /* commits not on disk yet, oldest first */
 	size_t mark_count, mark_capacity;
 	uint64_t sequence;                   /* of the last commit                     */
-	uint64_t events, late;
+	int64_t committed_ms;                /* wall time of it, or of opening          */
+	uint64_t events, counted;            /* of the sources, not of internal topics; what the worker has counted of them */
 	int64_t samples[256];                /* record timestamps of some events of this transaction: for latency */
 	size_t sampled;
 	struct leat_reason_count reasons[64];
@@ -193,7 +194,7 @@ bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_u
 /* ---- flow.c ---- */
 int leat_flow_open(struct leat_lane *lane, struct leat_fault *fault);
 void leat_flow_close(struct leat_lane *lane);
-/* One batch (if there is one): events processed, or a negative code. */
+/* One batch (if there is one): records taken, those of internal topics included, or a negative code. */
 long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault);
 int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *fault);
 int leat_flow_timers(struct leat_lane *lane, int64_t watermark_ms, struct leat_fault *fault);

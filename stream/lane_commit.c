@@ -50,12 +50,28 @@ static void prepare_meta(struct leat_lane *lane)
 		leat_store_meta_put(lane->ops->session_writes(lane->session), lane->store, &lane->meta);
 }
 
+/* Entries past their ttl that no event touches any more are found bit by bit. */
+static int sweep(struct leat_lane *lane, struct leat_fault *fault)
+{
+	enum { KEYS_PER_COMMIT = 256 };
+	for (size_t i = 0; i < lane->pipeline->group_count && lane->watermark_ms > 0; i++) {
+		const struct leat_group *group = &lane->pipeline->groups[i];
+		bool expires = false;
+		for (size_t k = 0; k < group->count && !group->owner; k++)
+			expires |= lane->pipeline->nodes[group->member[k].node].table[group->member[k].table].ttl_ms > 0;
+		if (expires && group->kind == LEAT_KEYED)
+			LEAT_TRY(leat_rows_sweep(lane->groups[i].rows, lane->watermark_ms, KEYS_PER_COMMIT, fault));
+	}
+	return 0;
+}
+
 long leat_lane_prepare(struct leat_lane *lane, struct leat_position *positions, struct leat_fault *fault)
 {
 	long count = 0;
 	for (size_t i = 0; i < lane->pipeline->node_count; i++)
 		if (lane->nodes[i].rekey)
 			LEAT_TRY(leat_rekey_out_marks(lane, lane->nodes[i].rekey, fault));
+	LEAT_TRY(sweep(lane, fault));
 	LEAT_TRY(leat_shared_prepare(lane, fault));   /* before the rows: merging dirties the owner's */
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].kind == LEAT_KEYED)
@@ -123,6 +139,7 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 	int rc = 0;
 	lane->sequence++;
 	lane->touched = false;
+	lane->committed_ms = lane->meta.commit_wall_ms;
 	leat_shared_committed(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
 		lane->intakes[i].committed_offset = lane->intakes[i].next_offset;

@@ -1,4 +1,4 @@
-/* The task row's format: version, watermark, then per source: tag of its name, position, newest time, sender marks. Little-endian. */
+/* The task row's format: version, watermark, then per source: tag of its topic, position, newest time, sender marks. Little-endian. */
 #include "stream/lane_row.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
@@ -20,7 +20,7 @@ bool leat_lane_row_is(struct leat_bytes key)
 
 static uint32_t tag_of(const struct leat_source *source)
 {
-	return leat_murmur2(source->name, strlen(source->name));
+	return leat_murmur2(source->topic, strlen(source->topic));   /* a source may get another name */
 }
 
 int leat_lane_row_encode(struct leat_lane *lane, struct leat_bytes *value)

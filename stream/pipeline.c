@@ -23,7 +23,7 @@ static const struct leat_option setting_options[] = {
 	{ .name = "memory", .type = LEAT_OPTION_SIZE, AT(leat_settings, memory), .fallback = "256MB", .min = 32 << 20, .max = 1e15, .help = "memory of the process: state, caches, write buffers, queues" },
 	{ .name = "commit_ms", .type = LEAT_OPTION_INT, AT(leat_settings, commit_ms), .fallback = "100", .min = 1, .max = 60000, .help = "milliseconds between commits" },
 	{ .name = "merge_wait_ms", .type = LEAT_OPTION_INT, AT(leat_settings, merge_wait_ms), .fallback = "0", .min = 0, .max = 60000, .help = "how long a task waits for a silent input before it goes on with the others, milliseconds" },
-	{ .name = "skew_ms", .type = LEAT_OPTION_INT, AT(leat_settings, skew_ms), .fallback = "60000", .min = 0, .max = 1e12, .help = "how far one sender of a re-keyed stream may run ahead of the others in event time, milliseconds" },
+	{ .name = "skew_ms", .type = LEAT_OPTION_INT, AT(leat_settings, skew_ms), .fallback = "3600000", .min = 0, .max = 1e12, .help = "how far one sender of a re-keyed stream may run ahead of the others in event time, milliseconds" },
 	{ .name = "idle_ms", .type = LEAT_OPTION_INT, AT(leat_settings, idle_ms), .fallback = "10000", .min = 0, .max = 1e12, .help = "an input that has been at its end for so long does not hold the watermark back, milliseconds" },
 	{ .name = "behind_max", .type = LEAT_OPTION_INT, AT(leat_settings, behind_max), .fallback = "100000", .min = 0, .max = 1e9, .help = "changelog records that the local store may lag behind, per process: bounds the replay after a crash" },
 	{ .name = "uncommitted_max", .type = LEAT_OPTION_SIZE, AT(leat_settings, uncommitted_max), .fallback = "64MB", .min = 1 << 20, .max = 1e12, .help = "uncommitted state that makes a commit come early, per worker" },
@@ -261,28 +261,31 @@ static int each_member(struct leat_pipeline *pipeline, const struct leat_yaml *r
 	return 0;
 }
 
-static int read_kafka(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_fault *fault)
+/* name: value, ... into pairs; NULL key ends. */
+static int read_pairs(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_setting_pair **out, struct leat_fault *fault)
 {
-	if (!map)
-		return 0;
-	if (map->kind != LEAT_YAML_MAP)
-		return leat_yaml_fail(pipeline->file, map, fault, "'kafka:' must be a map");
-	for (const struct leat_yaml *child = map->first; child; child = child->next)
-		if (strcmp(child->key, "brokers") != 0 && strcmp(child->key, "settings") != 0)
-			return leat_yaml_fail(pipeline->file, child, fault, "kafka: unknown key '%s'; allowed: brokers, settings", child->key);
-	const struct leat_yaml *brokers = leat_yaml_get(map, "brokers"), *settings = leat_yaml_get(map, "settings");
-	if (brokers)
-		pipeline->brokers = brokers->text;
-	pipeline->kafka = leat_pipeline_memory(pipeline, ((settings ? settings->count : 0) + 1) * sizeof *pipeline->kafka);
-	if (!pipeline->kafka)
+	struct leat_setting_pair *pairs = leat_pipeline_memory(pipeline, ((map ? map->count : 0) + 1) * sizeof *pairs);
+	*out = pairs;
+	if (!pairs)
 		return LEAT_ENOMEM;
-	size_t count = 0;
-	for (const struct leat_yaml *child = settings ? settings->first : NULL; child; child = child->next) {
-		if (child->kind != LEAT_YAML_SCALAR)
-			return leat_yaml_fail(pipeline->file, child, fault, "kafka: '%s' must be a single value", child->key);
-		pipeline->kafka[count++] = (struct leat_setting_pair){ child->key, child->text };
+	for (const struct leat_yaml *child = map ? map->first : NULL; child; child = child->next) {
+		if (!child->key || child->kind != LEAT_YAML_SCALAR)
+			return leat_yaml_fail(pipeline->file, child, fault, "settings must be a map { name: value, ... }");
+		*pairs++ = (struct leat_setting_pair){ child->key, child->text };
 	}
 	return 0;
+}
+
+static int read_kafka(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_fault *fault)
+{
+	if (map && map->kind != LEAT_YAML_MAP)
+		return leat_yaml_fail(pipeline->file, map, fault, "'kafka:' must be a map");
+	for (const struct leat_yaml *child = map ? map->first : NULL; child; child = child->next)
+		if (strcmp(child->key, "brokers") != 0 && strcmp(child->key, "settings") != 0)
+			return leat_yaml_fail(pipeline->file, child, fault, "kafka: unknown key '%s'; allowed: brokers, settings", child->key);
+	const struct leat_yaml *brokers = leat_yaml_get(map, "brokers");
+	pipeline->brokers = brokers ? brokers->text : NULL;
+	return read_pairs(pipeline, leat_yaml_get(map, "settings"), &pipeline->kafka, fault);
 }
 
 static int read_registry(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_fault *fault)
@@ -362,12 +365,13 @@ static int check_emit(struct leat_pipeline *pipeline, struct leat_fault *fault)
 
 static int read_sections(struct leat_pipeline *pipeline, struct leat_fault *fault)
 {
-	static const char *const sections[] = { "pipeline", "kafka", "registry", "sources", "tables", "operators", "sinks", "dead_letters", NULL };
+	static const char *const sections[] = { "pipeline", "kafka", "embedded", "registry", "sources", "tables", "operators", "sinks", "dead_letters", NULL };
 	const struct leat_yaml *root = leat_yaml_root(pipeline->file);
 	LEAT_TRY(read_name(pipeline, root, fault));
 	LEAT_TRY(parse_map(pipeline, "pipeline", setting_options, root, sections, &pipeline->settings, fault));
 	LEAT_TRY(default_schemas(pipeline));
 	LEAT_TRY(read_kafka(pipeline, leat_yaml_get(root, "kafka"), fault));
+	LEAT_TRY(read_pairs(pipeline, leat_yaml_get(root, "embedded"), &pipeline->embedded, fault));
 	LEAT_TRY(read_registry(pipeline, leat_yaml_get(root, "registry"), fault));
 	LEAT_TRY(read_dead_letters(pipeline, leat_yaml_get(root, "dead_letters"), fault));
 	LEAT_TRY(each_member(pipeline, root, "sources", true, read_source, fault));

@@ -134,7 +134,7 @@ struct leat_pipeline {
 	const char *name, *path;
 	struct leat_settings settings;
 	const char *brokers, *registry_url, *registry_auth_file, *registry_ca_file;
-	struct leat_setting_pair *kafka;         /* NULL key ends; may be NULL */
+	struct leat_setting_pair *kafka, *embedded;   /* NULL key ends */
 	struct leat_source sources[LEAT_SOURCES_MAX];
 	size_t source_count;
 	struct leat_reference_spec tables[LEAT_SOURCES_MAX];

@@ -631,37 +631,7 @@ static int resolve_sink(struct resolve *resolve, struct leat_sink *sink, const s
 	return check_encoder(resolve, sink, map);
 }
 
-/* ---- afterwards ---- */
-
-static bool node_needs_key(const struct leat_pipeline *pipeline, const struct leat_node *node)
-{
-	for (size_t i = 0; i < node->tables; i++)
-		if (*pipeline->groups[node->table[i].group].key_name == 0)
-			return true;
-	return false;
-}
-
-static void need_keys_upstream(struct leat_pipeline *pipeline, const struct leat_node *node)
-{
-	for (size_t i = 0; i < node->from.count; i++) {
-		const struct leat_from *from = &node->from.items[i];
-		if (from->source >= 0)
-			pipeline->sources[from->source].needs_key = true;
-		else
-			need_keys_upstream(pipeline, &pipeline->nodes[from->node]);
-	}
-}
-
-/* Fields that nobody reads are skipped by the decoder. */
-static void drop_unread(struct leat_pipeline *pipeline)
-{
-	for (size_t i = 0; i < pipeline->source_count; i++) {
-		struct leat_source *source = &pipeline->sources[i];
-		for (size_t field = 0; source->schema && field < leat_schema_count(source->schema); field++)
-			if (!pipeline->streams[0].read[source->slots[field]])
-				source->slots[field] = -1;
-	}
-}
+/* ---- the whole ---- */
 
 int leat_plan_resolve(struct leat_pipeline *pipeline, struct leat_fault *fault)
 {
@@ -680,10 +650,5 @@ int leat_plan_resolve(struct leat_pipeline *pipeline, struct leat_fault *fault)
 	LEAT_TRY(leat_plan_shared_add(pipeline, fault));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		LEAT_TRY(resolve_sink(resolve, &pipeline->sinks[i], leat_yaml_get(sinks, pipeline->sinks[i].name)));
-	LEAT_TRY(leat_plan_check_rewrites(pipeline, fault));
-	for (size_t i = 0; i < pipeline->node_count; i++)
-		if (node_needs_key(pipeline, &pipeline->nodes[i]))
-			need_keys_upstream(pipeline, &pipeline->nodes[i]);
-	drop_unread(pipeline);
-	return 0;
+	return leat_plan_finish(pipeline, fault);
 }

@@ -18,8 +18,8 @@ struct leat_plan {
 int leat_plan_table_add(struct leat_plan *plan, size_t index);
 /* When there are shared tables: an input of deltas, and a row set for the rows that a task owns. LEAT_ECONFIG, LEAT_ENOMEM. */
 int leat_plan_shared_add(struct leat_pipeline *pipeline, struct leat_fault *fault);
-/* Refuses columns that an operator rewrites while something that is not behind it reads them. */
-int leat_plan_check_rewrites(const struct leat_pipeline *pipeline, struct leat_fault *fault);
+/* What is left when nodes and sinks are placed; refuses columns that an operator rewrites while something beside it reads them. */
+int leat_plan_finish(struct leat_pipeline *pipeline, struct leat_fault *fault);
 /* The pipeline frees @expression, also when this fails. LEAT_ENOMEM. */
 int leat_pipeline_own_expression(struct leat_pipeline *pipeline, struct leat_expression *expression);
 

@@ -129,6 +129,15 @@ int64_t leat_rekey_in_watermark(const struct leat_rekey_in *in)
 	return lowest;
 }
 
+int64_t leat_rekey_in_slowest(const struct leat_rekey_in *in, int32_t task)
+{
+	int64_t lowest = INT64_MAX;
+	for (int32_t i = 0; i < in->senders; i++)
+		if (i != task && in->marks[i] != INT64_MIN)
+			lowest = LEAT_MIN(lowest, in->marks[i]);
+	return lowest;
+}
+
 size_t leat_rekey_in_save(const struct leat_rekey_in *in, int64_t *marks, size_t count)
 {
 	count = LEAT_MIN(count, (size_t)in->senders);
@@ -235,6 +244,11 @@ int leat_rekey_out_rows(struct leat_lane *lane, struct leat_node_run *run, struc
 			return leat_fail(fault, rc, "re-keying in '%s': %s", run->node->id, leat_error_text(rc));
 	}
 	return 0;
+}
+
+bool leat_rekey_out_upstream(const struct leat_rekey_out *out, size_t source)
+{
+	return out->upstream >> source & 1;
 }
 
 bool leat_rekey_out_due(const struct leat_lane *lane, const struct leat_rekey_out *out)

@@ -17,6 +17,8 @@ void leat_rekey_in_close(struct leat_rekey_in *in);
 /* Decodes @record into @row (columns, id, key) and notes the sender's watermark: LEAT_BAD_NONE, a reason, or LEAT_REKEY_MARK. */
 int leat_rekey_in_row(struct leat_lane *lane, struct leat_intake *intake, const struct leat_record *record, struct leat_stream_run *run, size_t row, int64_t *time_ms);
 int64_t leat_rekey_in_watermark(const struct leat_rekey_in *in);
+/* The slowest of the senders other than @task that are known and not idle; INT64_MAX: none. */
+int64_t leat_rekey_in_slowest(const struct leat_rekey_in *in, int32_t task);
 /* Sender watermarks as bytes for the task row, so that a restart knows them; and back. */
 size_t leat_rekey_in_save(const struct leat_rekey_in *in, int64_t *marks, size_t count);
 void leat_rekey_in_load(struct leat_rekey_in *in, const int64_t *marks, size_t count);
@@ -27,6 +29,8 @@ int leat_rekey_out_open(struct leat_lane *lane, const struct leat_node *node, st
 void leat_rekey_out_close(struct leat_rekey_out *out);
 /* The selected rows as items of the outlet. */
 int leat_rekey_out_rows(struct leat_lane *lane, struct leat_node_run *run, struct leat_rekey_out *out, const uint16_t *rows, size_t count, struct leat_fault *fault);
+/* Do the events of @source pass here? */
+bool leat_rekey_out_upstream(const struct leat_rekey_out *out, size_t source);
 /* Is there something to tell? Then a commit is worth while even without events. */
 bool leat_rekey_out_due(const struct leat_lane *lane, const struct leat_rekey_out *out);
 /* Once per commit: tells every receiver how far this task's watermark has come, when it moved. */

@@ -101,7 +101,8 @@ struct leat_transport_ops {
 	long (*reader_next)(struct leat_reader *reader, const struct leat_record **records, size_t max, int64_t timeout_ms, bool *at_end, int64_t *position, struct leat_fault *fault);
 	void (*reader_close)(struct leat_reader *reader);
 
-	/* ---- plain writing, without a transaction: generate, import, tests. Any one thread per session opened with worker = -1. ---- */
+	/* ---- plain writing, without a transaction: generate, import, tests. Any one thread per session opened with worker = -1. ----
+	 * What was sent is visible soon, at the latest after session_commit (without positions), session_poll or session_close. */
 
 	/* ---- sessions ---- */
 	int (*session_open)(struct leat_transport *transport, const struct leat_session_config *config, struct leat_session **out, struct leat_fault *fault);
@@ -164,7 +165,7 @@ struct leat_transport_config {
 	const char *instance;                    /* --instance                                                                */
 	const char *state_dir;                   /* <state>                                                                   */
 	const char *brokers;                     /* kafka                                                                     */
-	const struct leat_pair_text *settings;   /* kafka: allowed librdkafka settings; NULL key ends                         */
+	const struct leat_pair_text *settings;   /* kafka: allowed librdkafka settings; embedded: fsync, socket, partitions; NULL key ends */
 	const char *directory;                   /* embedded                                                                  */
 	const struct leat_clock *clock;
 	struct leat_storage *storage;            /* embedded: its database shares the process' budget                        */

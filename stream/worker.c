@@ -6,7 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000 };
+enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
+       COMMIT_AT_LEAST_MS = 12 * 3600 * 1000 };   /* Kafka forgets positions of topics that a group does not subscribe to */
 
 /* ---- latency histogram: 10 buckets per factor of 2 below, exact up to 16 ms ---- */
 
@@ -152,7 +153,7 @@ static bool anything_to_commit(const struct leat_worker *worker)
 		const struct leat_lane *lane = worker->lanes[task];
 		if (!lane || lane->state != LEAT_LANE_RUNNING)
 			continue;
-		if (lane->touched || leat_shared_due(lane))
+		if (lane->touched || leat_shared_due(lane) || leat_clock_wall_ms(worker->engine->clock) - lane->committed_ms > COMMIT_AT_LEAST_MS)
 			return true;
 		for (size_t i = 0; i < lane->pipeline->node_count; i++)
 			if (lane->nodes[i].rekey && leat_rekey_out_due(lane, lane->nodes[i].rekey))
@@ -278,7 +279,8 @@ static int run_lanes(struct leat_worker *worker, long *events, struct leat_fault
 		if (count < 0)
 			return (int)count;
 		*events += count;
-		worker->live.events += (uint64_t)count;
+		worker->live.events += lane->events - lane->counted;
+		lane->counted = lane->events;
 	}
 	return 0;
 }

@@ -14,8 +14,6 @@ def kcat(*args, **kw):
     return subprocess.run(["kcat", "-b", BROKER, "-q", *args], check=True, **kw)
 
 
-
-
 def events(count, users, seed, bad_every=0):
     rnd = random.Random(seed)
     last = None
@@ -174,6 +172,17 @@ def wait_for_rows(topic, count, seconds):
             break
         time.sleep(0.3)
     return found
+
+
+def wait_for_topic(topic, partitions, seconds=60):
+    """Until the topic is there with so many partitions; whether it is."""
+    end = time.time() + seconds
+    while time.time() < end:
+        out = subprocess.run(["kcat", "-b", BROKER, "-L"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()   # of all topics: asked for one, the broker would make it
+        if '"%s" with %d partitions' % (topic, partitions) in out:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def report(name, ok, text=""):

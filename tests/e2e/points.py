@@ -1,6 +1,6 @@
 """Every named crash point, at its first, seventh and a late hit: killed there, started again, compared with the reference. usage: points.py [NAME ...]
 Prints which points were reached; a point that the code names and no run reaches fails the test."""
-import os, re, shutil, subprocess, sys, tempfile, time
+import concurrent.futures, os, re, shutil, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from exact import *
@@ -21,15 +21,16 @@ def named_points():
 class Case:
     """One application of its own: input written, instances driven, output compared."""
 
-    def __init__(self, index, count=6000):
+    def __init__(self, index, count, tasks):
         self.run = "p%d-%d" % (time.time() * 1000 % 1e8, index)
         self.env = {"EXACT_APP": self.run, "EXACT_IN": self.run + "-in", "EXACT_OUT": self.run + "-out"}
         self.state = tempfile.mkdtemp(prefix="leat-points-")
         self.rows = list(events(count, 400, index, bad_every=100))
+        self.tasks = tasks
         self.seen = os.path.join(self.state, "seen")
 
     def leat(self, instance="a"):
-        return Leat(self.state, {**self.env, "LEAT_CRASH_LOG": self.seen}, instance=instance, args=["--set", "tasks=2", "--set", "behind_max=500", "--set", "commit_ms=20"])
+        return Leat(self.state, {**self.env, "LEAT_CRASH_LOG": self.seen}, instance=instance, args=["--set", "tasks=%d" % self.tasks, "--set", "behind_max=500", "--set", "commit_ms=20"])
 
     def finish(self, fleet, name):
         expected, bad = expect(read(self.run + "-in"))
@@ -56,53 +57,78 @@ def wait_until(test, seconds=20):
     return test()
 
 
-def topic_there(topic):
-    return topic in subprocess.run(["kcat", "-b", BROKER, "-L", "-t", topic], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode() and \
-        "with 2 partitions" in subprocess.run(["kcat", "-b", BROKER, "-L", "-t", topic], stdout=subprocess.PIPE).stdout.decode()
+def one_after_another(case, first, points, feeder):
+    """Killed at each point in turn, started at once with the next; what a kill leaves undone is what the next start restores."""
+    unreached = []
+    for name, hit in points:
+        first.kill()
+        first.start({"LEAT_CRASH": "%s:%d" % (name, hit)})
+        if not wait_until(lambda: not first.alive() or not feeder.is_alive(), 8) or first.alive():
+            unreached.append("%s:%d" % (name, hit))
+    return unreached, [first]
 
 
-def run_point(index, name, hit):
-    case = Case(index)
-    first = case.leat().start()
-    wait_until(lambda: topic_there(case.run + "-in"))
-    fleet = [first]
-    feeder = Feeder(case.run + "-in", case.rows, 2.5)
-    feeder.start()
-    if name.startswith("rebalance."):  # tasks must move: a second instance comes
-        time.sleep(0.7)
+def moving(case, first, points, feeder):
+    """Another instance comes, so that tasks are given up: one hit for each."""
+    unreached, second = [], case.leat("b")
+    for name, hit in points:
         first.kill()
         first.start({"LEAT_CRASH": "%s:%d" % (name, hit)})
-        time.sleep(1.0)
-        fleet.append(case.leat("b").start())
-    elif name.startswith("restore."):  # killed with a tail to replay, and again while it is replayed
-        time.sleep(1.0)
+        time.sleep(1.5)
+        second.start()
+        if not wait_until(lambda: not first.alive(), 20):
+            unreached.append("%s:%d" % (name, hit))
+        if (name, hit) != points[-1]:
+            second.kill()
+            time.sleep(7)   # longer than the session: what it had is given back
+    return unreached, [first, second]
+
+
+def asleep(case, first, points, feeder):
+    """Stopped until its transaction has timed out: what it does then is recovery."""
+    unreached = []
+    for name, hit in points:
         first.kill()
         first.start({"LEAT_CRASH": "%s:%d" % (name, hit)})
-    elif name.startswith("recover."):  # stopped until its transaction has timed out or its member is gone: what it does then is recovery
-        first.kill()
-        first.start({"LEAT_CRASH": "%s:%d" % (name, hit)})
-        time.sleep(1.0)
+        time.sleep(2.0)
         first.kill(signal.SIGSTOP)
-        time.sleep(float(os.environ.get("ZOMBIE_SECONDS", "14")))
+        time.sleep(float(os.environ.get("ZOMBIE_SECONDS", "21")))
         first.kill(signal.SIGCONT)
-    else:
-        first.kill()
-        first.start({"LEAT_CRASH": "%s:%d" % (name, hit)})
-    fired = wait_until(lambda: not first.alive(), 12)
-    if not first.alive():
-        first.start()
+        if not wait_until(lambda: not first.alive(), 20):
+            unreached.append("%s:%d" % (name, hit))
+    return unreached, [first]
+
+
+def run_points(index, drive, points):
+    seconds = {one_after_another: 3.5, moving: 14, asleep: 26}[drive] * len(points)
+    case = Case(index, int(seconds * 1500), 16 if drive is moving else 2)
+    first = case.leat().start()
+    wait_for_topic(case.run + "-in", case.tasks)
+    feeder = Feeder(case.run + "-in", case.rows, seconds, 20)
+    feeder.start()
+    unreached, fleet = drive(case, first, points, feeder)
+    for one in fleet:
+        if not one.process or not one.alive():
+            one.start()
     feeder.join()
-    ok, names = case.finish(fleet, "%s hit %d%s" % (name, hit, "" if fired else " (not reached so often)"))
-    return ok, names
+    return case.finish(fleet, " ".join("%s:%d" % p for p in points) + (" (not reached so often: %s)" % " ".join(unreached) if unreached else ""))
+
+
+def groups(names, hits):
+    """(how to drive it, points): those that need the same company one after the other in one application."""
+    rebalance = [(n, h) for n in names if n.startswith("rebalance.") for h in sorted({min(h, 8) for h in hits})]
+    recover = [(n, 1) for n in names if n.startswith("recover.")]
+    plain = [(n, h) for h in hits for n in names if not n.startswith(("rebalance.", "recover."))]
+    out = [(asleep, [p]) for p in recover] + [(moving, rebalance[i:i + 2]) for i in range(0, len(rebalance), 2)]
+    return out + [(one_after_another, plain[i:i + 6]) for i in range(0, len(plain), 6)]
 
 
 def main():
     wanted = sys.argv[1:] or named_points()
-    hits = [int(x) for x in os.environ.get("HITS", "1,7,40").split(",")]
+    todo = groups(wanted, [int(x) for x in os.environ.get("HITS", "1,7,30").split(",")])
     failed, seen = 0, set()
-    for i, name in enumerate(wanted):
-        for hit in hits:
-            ok, names = run_point(i * 10 + hit, name, hit)
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("SIDE_BY_SIDE", "8"))) as pool:
+        for ok, names in pool.map(lambda i: run_points(i, *todo[i]), range(len(todo))):
             failed += not ok
             seen |= names
     missing = [n for n in wanted if n not in seen]

@@ -297,6 +297,28 @@ static void state_of_another_owner_is_refused_with_both_texts(void **state)
 	assert_non_null(strstr(fixture->fault.text, "\"app, 4 partitions\", not to \"app, 8 partitions\""));
 }
 
+static void a_discarded_store_is_empty_and_free_and_its_neighbours_stay(void **state)
+{
+	struct fixture *fixture = *state;
+	open_with(fixture, NULL, NULL);
+	const struct leat_transport_ops *ops = fixture->transport->ops;
+	struct leat_session *session = open_session(fixture, 0);
+	struct leat_store *store;
+	for (int32_t task = 0; task < 3; task++) {
+		expect_ok(fixture, ops->store_open(fixture->transport, NULL, task, "first", &store, &fixture->fault));
+		leat_store_close(store, false);
+		expect_ok(fixture, ops->session_row(session, task, NULL, leat_text("a"), leat_text("1"), &fixture->fault));
+	}
+	expect_ok(fixture, commit(fixture, session));
+	expect_ok(fixture, ops->store_discard(fixture->transport, 1, &fixture->fault));
+	for (int32_t task = 0; task < 3; task++) {
+		expect_ok(fixture, ops->store_open(fixture->transport, NULL, task, task == 1 ? "second" : "first", &store, &fixture->fault));
+		assert_string_equal(rows_of(store), task == 1 ? "a=- b=-" : "a=1 b=-");
+		leat_store_close(store, false);
+	}
+	ops->session_close(session, true);
+}
+
 /* ---- tasks ---- */
 
 struct worker {
@@ -635,6 +657,7 @@ int main(void)
 		EMBEDDED_TEST(positions_and_their_metadata_come_back_after_reopening),
 		EMBEDDED_TEST(rows_are_written_by_the_commit_and_belong_to_one_task),
 		EMBEDDED_TEST(state_of_another_owner_is_refused_with_both_texts),
+		EMBEDDED_TEST(a_discarded_store_is_empty_and_free_and_its_neighbours_stay),
 		EMBEDDED_TEST(tasks_are_split_evenly_and_handed_over_only_after_they_were_given_up),
 		EMBEDDED_TEST(the_position_of_a_task_that_is_not_ours_is_fenced),
 		EMBEDDED_TEST(sessions_must_agree_on_the_count_of_tasks),

@@ -1,7 +1,9 @@
-/* Rewritten columns: an operator may write into a column in place only if whoever else reads it for the same rows stands behind it, or before it. */
+/* What can only be said once the whole graph stands: who rewrites what others read, which sources need keys, which fields nobody reads. */
 #include "stream/plan.h"
 
 #define EMITTED (1ull << 63)            /* rows of a stream that an operator emits */
+
+/* ---- an operator may write into a column in place only if whoever else reads it for the same rows stands behind it, or before it ---- */
 
 /* The sources whose rows can come through @froms, a bit each. */
 static uint64_t rows_of(const struct leat_pipeline *pipeline, const struct leat_froms *froms)
@@ -68,11 +70,53 @@ static int check_slot(const struct leat_pipeline *pipeline, size_t writer_index,
 	return 0;
 }
 
-int leat_plan_check_rewrites(const struct leat_pipeline *pipeline, struct leat_fault *fault)
+static int check_rewrites(const struct leat_pipeline *pipeline, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < pipeline->node_count; i++)
 		for (int slot = 0; slot < LEAT_SLOTS_MAX; slot++)
 			if (pipeline->nodes[i].rewrites[slot])
 				LEAT_TRY(check_slot(pipeline, i, slot, fault));
+	return 0;
+}
+
+/* ---- what the sources have to bring ---- */
+
+static bool node_needs_key(const struct leat_pipeline *pipeline, const struct leat_node *node)
+{
+	for (size_t i = 0; i < node->tables; i++)
+		if (*pipeline->groups[node->table[i].group].key_name == 0)
+			return true;
+	return false;
+}
+
+static void need_keys_upstream(struct leat_pipeline *pipeline, const struct leat_node *node)
+{
+	for (size_t i = 0; i < node->from.count; i++) {
+		const struct leat_from *from = &node->from.items[i];
+		if (from->source >= 0)
+			pipeline->sources[from->source].needs_key = true;
+		else
+			need_keys_upstream(pipeline, &pipeline->nodes[from->node]);
+	}
+}
+
+/* Fields that nobody reads are skipped by the decoder. */
+static void drop_unread(struct leat_pipeline *pipeline)
+{
+	for (size_t i = 0; i < pipeline->source_count; i++) {
+		struct leat_source *source = &pipeline->sources[i];
+		for (size_t field = 0; source->schema && field < leat_schema_count(source->schema); field++)
+			if (!pipeline->streams[0].read[source->slots[field]])
+				source->slots[field] = -1;
+	}
+}
+
+int leat_plan_finish(struct leat_pipeline *pipeline, struct leat_fault *fault)
+{
+	LEAT_TRY(check_rewrites(pipeline, fault));
+	for (size_t i = 0; i < pipeline->node_count; i++)
+		if (node_needs_key(pipeline, &pipeline->nodes[i]))
+			need_keys_upstream(pipeline, &pipeline->nodes[i]);
+	drop_unread(pipeline);
 	return 0;
 }
