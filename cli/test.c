@@ -117,7 +117,7 @@ static int give(struct test *test, const json_t *line, size_t number, struct lea
 		struct leat_fault inner = *fault;
 		bad_line(test->given, number, inner.text, fault);
 	}
-	free(text);
+	leat_free(text);
 	leat_buffer_free(&body);
 	return rc;
 }
@@ -201,8 +201,8 @@ static int compare(struct test *test, const json_t *line, size_t number, struct 
 	}
 	if (found)
 		json_array_remove(list, 0);
-	free(found);
-	free(wanted);
+	leat_free(found);
+	leat_free(wanted);
 	json_decref(want);
 	return 0;
 }
@@ -216,7 +216,7 @@ static void report_rest(struct test *test)
 		json_array_foreach(list, index, row) {
 			char *text = json_dumps(row, JSON_COMPACT);
 			printf("%s: %s: not expected: %s\n", test->expected, name, text);
-			free(text);
+			leat_free(text);
 			test->wrong++;
 		}
 }

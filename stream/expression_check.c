@@ -13,7 +13,8 @@ const char *expression_type_name(uint8_t type)
 	return type_names[type];
 }
 
-const struct expression_function *expression_conversion(uint8_t from, uint8_t to)
+/* Conversions that the checker may put between a value and what takes it; NULL: none. */
+static const struct expression_function *conversion(uint8_t from, uint8_t to)
 {
 	if (from == LEAT_INT && to == LEAT_DOUBLE)
 		return &expression_int_to_double;
@@ -81,7 +82,7 @@ static int convert(struct expression_compiler *compiler, struct expression_node 
 		return 0;
 	if (node->type == LEAT_NONE)
 		return become_null(compiler, node, type);
-	struct expression_call call = { .function = expression_conversion(node->type, type), .count = 1 };
+	struct expression_call call = { .function = conversion(node->type, type), .count = 1 };
 	LEAT_ASSERT(call.function);
 	if (call.function->prepare)
 		LEAT_TRY(call.function->prepare(compiler, node, &call.prepared));
@@ -182,7 +183,7 @@ static int cost(struct expression_compiler *compiler, const struct expression_fu
 		uint8_t has = child_of(compiler, node, i)->type, wants = parameter(function, i);
 		if (has == wants || wants == EXPRESSION_ANY || has == LEAT_NONE)
 			continue;
-		if (!expression_conversion(has, wants))
+		if (!conversion(has, wants))
 			return -1;
 		sum++;
 	}
@@ -326,7 +327,7 @@ static int list_element(struct expression_compiler *compiler, const struct expre
 		return expression_fail(compiler, item->column, "a list after 'in' holds constants only");
 	if (is_null(item))
 		return expression_fail(compiler, item->column, "null in a list; use == null");
-	if (item->type != type && !expression_conversion(item->type, type))
+	if (item->type != type && !conversion(item->type, type))
 		return expression_fail(compiler, item->column, "%s in a list that is compared with %s", expression_type_name(item->type), expression_type_name(type));
 	return 0;
 }
@@ -400,7 +401,7 @@ static int check_result(struct expression_compiler *compiler, struct expression_
 	if (types == 0 || (types & LEAT_TYPE_BIT(root->type)))
 		return 0;
 	for (uint8_t type = LEAT_BOOL; type < LEAT_TYPES; type++)
-		if ((types & LEAT_TYPE_BIT(type)) && expression_conversion(root->type, type))
+		if ((types & LEAT_TYPE_BIT(type)) && conversion(root->type, type))
 			return convert(compiler, root, type);
 	for (uint8_t type = LEAT_BOOL; type < LEAT_TYPES; type++) {
 		if (!(types & LEAT_TYPE_BIT(type)))

@@ -131,8 +131,6 @@ expression_kernel expression_text_in_list, expression_number_in_list, expression
 expression_kernel expression_hour, expression_day, expression_day_of_week;
 expression_kernel expression_dot, expression_cosine, expression_norm;
 
-/* Conversions that the checker may put between a value and what takes it; NULL: none. */
-const struct expression_function *expression_conversion(uint8_t from, uint8_t to);
 const char *expression_type_name(uint8_t type);
 /* Reads "12.5e3" (no blanks, no hex, no infinity) whatever the locale; false when it is not that. */
 bool expression_read_double(struct leat_bytes text, double *value);

@@ -25,10 +25,12 @@ static int wrong(const struct parse *parse, const char *format, ...)
 	return leat_yaml_fail(parse->scope->file, parse->node, parse->fault, "%s: '%s' %s", parse->scope->what, parse->option->name, text);
 }
 
+static const char *type_name(enum leat_option_type type);
+
 static int need_scalar(const struct parse *parse)
 {
 	if (parse->node->kind != LEAT_YAML_SCALAR)
-		return wrong(parse, "must be a single value (%s)", leat_option_type_name(parse->option->type));
+		return wrong(parse, "must be a single value (%s)", type_name(parse->option->type));
 	return 0;
 }
 
@@ -89,13 +91,15 @@ static int64_t parse_with_unit(const char *text, const struct unit *units, size_
 	return -1;
 }
 
-int64_t leat_parse_duration(const char *text)
+/* "250ms", "10s", "5m", "1h", "30d", "0" → ms; -1: it is none of these. */
+static int64_t duration_of(const char *text)
 {
 	static const struct unit units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
 	return strcmp(text, "0") == 0 ? 0 : parse_with_unit(text, units, LEAT_COUNT_OF(units));
 }
 
-int64_t leat_parse_size(const char *text)
+/* "64KB", "256MB", "2GB", "123" → bytes; -1: it is none of these. */
+static int64_t size_of(const char *text)
 {
 	static const struct unit units[] = { { "", 1 }, { "B", 1 }, { "KB", 1 << 10 }, { "MB", 1 << 20 }, { "GB", 1 << 30 } };
 	return parse_with_unit(text, units, LEAT_COUNT_OF(units));
@@ -103,7 +107,7 @@ int64_t leat_parse_size(const char *text)
 
 static int parse_duration(const struct parse *parse)
 {
-	int64_t value = leat_parse_duration(parse->node->text);
+	int64_t value = duration_of(parse->node->text);
 	if (value < 0)
 		return wrong(parse, "must be a time such as 250ms, 10s, 5m, 1h or 30d, not '%s'", parse->node->text);
 	*(int64_t *)parse->at = value;
@@ -112,7 +116,7 @@ static int parse_duration(const struct parse *parse)
 
 static int parse_size(const struct parse *parse)
 {
-	int64_t value = leat_parse_size(parse->node->text);
+	int64_t value = size_of(parse->node->text);
 	if (value < 0)
 		return wrong(parse, "must be a size such as 64KB, 256MB or 2GB, not '%s'", parse->node->text);
 	*(int64_t *)parse->at = value;
@@ -357,7 +361,7 @@ static const struct {
 	[LEAT_OPTION_SIZE] = { "size", true, parse_size },
 };
 
-const char *leat_option_type_name(enum leat_option_type type)
+static const char *type_name(enum leat_option_type type)
 {
 	return types[type].name;
 }

@@ -18,11 +18,7 @@ struct leat_option_scope {
 /* Fills @target from @map (NULL: all defaults) by @table. @ignore: keys that somebody else reads, NULL-terminated, may be NULL. LEAT_ECONFIG, LEAT_ENOMEM. */
 int leat_options_parse(const struct leat_option_scope *scope, const struct leat_option *table, const struct leat_yaml *map, const char *const *ignore,
 		       void *target, struct leat_fault *fault);
-/* "250ms", "10s", "5m", "1h", "30d", "0" → ms; "64KB", "256MB", "2GB", "123" → bytes. -1: neither. */
-int64_t leat_parse_duration(const char *text);
-int64_t leat_parse_size(const char *text);
 /* One markdown table row per option. */
 void leat_options_print(const struct leat_option *table, FILE *out);
-const char *leat_option_type_name(enum leat_option_type type);
 
 #endif

@@ -17,7 +17,7 @@ struct resolve {
 	size_t raw_count;
 };
 
-int leat_layout_add(struct leat_layout *layout, const struct leat_field *field)
+static int layout_add(struct leat_layout *layout, const struct leat_field *field)
 {
 	if (layout->count == LEAT_SLOTS_MAX)
 		return LEAT_ELIMIT;
@@ -58,7 +58,7 @@ static int merge_field(struct resolve *resolve, struct leat_source *source, size
 	const struct leat_yaml at = { .line = source->line };
 	int slot = leat_layout_find(layout, field->name);
 	if (slot < 0) {
-		slot = leat_layout_add(layout, field);
+		slot = layout_add(layout, field);
 		if (slot < 0)
 			return leat_yaml_fail(pipeline->file, &at, resolve->fault, "more than %d fields", LEAT_SLOTS_MAX);
 	} else if (layout->fields[slot].type != field->type || !same_symbols(&layout->fields[slot], field)) {
@@ -180,7 +180,7 @@ static int read_from(struct resolve *resolve, const struct leat_yaml *map, struc
 	return 1;
 }
 
-int leat_plan_stream_of(const struct leat_pipeline *pipeline, const struct leat_from *from)
+static int stream_of(const struct leat_pipeline *pipeline, const struct leat_from *from)
 {
 	if (from->source >= 0)
 		return pipeline->sources[from->source].stream;
@@ -202,9 +202,9 @@ static uint64_t ancestors_of(const struct leat_pipeline *pipeline, const struct 
 
 static int common_stream(struct resolve *resolve, const struct leat_yaml *map, const struct leat_froms *froms, int *out)
 {
-	*out = leat_plan_stream_of(resolve->pipeline, &froms->items[0]);
+	*out = stream_of(resolve->pipeline, &froms->items[0]);
 	for (size_t i = 1; i < froms->count; i++)
-		if (leat_plan_stream_of(resolve->pipeline, &froms->items[i]) != *out)
+		if (stream_of(resolve->pipeline, &froms->items[i]) != *out)
 			return leat_yaml_fail(resolve->pipeline->file, map, resolve->fault, "'from' mixes rows of different kinds: one of them is emitted by an operator and has its own fields");
 	if (froms->count > 1)
 		resolve->pipeline->streams[*out].joins = true;
@@ -222,13 +222,6 @@ static void visible_layout(const struct leat_pipeline *pipeline, int stream, uin
 }
 
 /* ---- planning one operator ---- */
-
-struct leat_plan {
-	struct resolve *resolve;
-	struct leat_node *node;
-	const struct leat_yaml *with, *map;
-	struct leat_layout *visible;
-};
 
 static const struct leat_layout *layout_of(const struct leat_plan *plan)
 {
@@ -412,7 +405,7 @@ static int add_columns(struct leat_plan *plan)
 		struct leat_field field = { .name = renamed ? renamed->text : column->name, .type = column->type, .width = column->width, .nullable = true, .help = column->help };
 		if (leat_layout_find(&stream->layout, field.name) >= 0)
 			return leat_plan_fail(plan, NULL, "adds the column '%s', which is already there; rename it with as: { %s: other }", field.name, column->name);
-		int slot = leat_layout_add(&stream->layout, &field);
+		int slot = layout_add(&stream->layout, &field);
 		if (slot < 0)
 			return leat_plan_fail(plan, NULL, "more than %d columns", LEAT_SLOTS_MAX);
 		stream->producer[slot] = (int)(node - pipeline->nodes);
@@ -435,133 +428,11 @@ static int add_outputs(struct leat_plan *plan)
 		if (stream < 0)
 			return stream;
 		for (; fields->name; fields++)
-			if (leat_layout_add(&pipeline->streams[stream].layout, fields) < 0)
+			if (layout_add(&pipeline->streams[stream].layout, fields) < 0)
 				return leat_plan_fail(plan, NULL, "emits too many fields");
 		pipeline->streams[stream].base = pipeline->streams[stream].layout.count;
 		node->emits[i] = stream;
 	}
-	return 0;
-}
-
-/* ---- tables ---- */
-
-static int find_group(struct leat_plan *plan, const char *key_name, enum leat_table_kind kind)
-{
-	struct leat_pipeline *pipeline = plan->resolve->pipeline;
-	char name[160];
-	snprintf(name, sizeof name, "%s%s", key_name, kind == LEAT_KEYED ? "" : kind == LEAT_LOCAL ? "#local" : "#shared");
-	uint16_t tag = (uint16_t)(leat_murmur2(name, strlen(name)) % 0xFFF0);
-	for (size_t i = 0; i < pipeline->group_count; i++) {
-		struct leat_group *group = &pipeline->groups[i];
-		if (group->kind == kind && strcmp(group->key_name, key_name) == 0)
-			return (int)i;
-		if (group->tag == tag)
-			return leat_plan_fail(plan, NULL, "the key fields '%s' and '%s' get the same tag on disk; rename one", key_name, group->key_name);
-	}
-	if (pipeline->group_count == LEAT_GROUPS_MAX)
-		return leat_plan_fail(plan, NULL, "tables have more than %d different keys", LEAT_GROUPS_MAX);
-	struct leat_group *group = &pipeline->groups[pipeline->group_count];
-	*group = (struct leat_group){ .key_name = key_name, .kind = kind, .tag = tag };
-	for (size_t i = 0; i < LEAT_STREAMS_MAX; i++)
-		group->slot_of_stream[i] = -2;
-	return (int)pipeline->group_count++;
-}
-
-static int table_key(struct leat_plan *plan, const struct leat_table *table, const char **key_name, int *slot)
-{
-	*key_name = "";
-	*slot = -1;
-	if (!table->key_option)
-		return 0;
-	for (const struct leat_option *option = plan->node->op->options; option && option->name; option++) {
-		if (strcmp(option->name, table->key_option) != 0)
-			continue;
-		const struct leat_field_ref *ref = (const struct leat_field_ref *)((const char *)plan->node->self + option->offset);
-		if (ref->slot < 0)
-			return 0;
-		*key_name = ref->field->name;
-		*slot = ref->slot;
-		if (ref->field->type != LEAT_STRING && ref->field->type != LEAT_INT && ref->field->type != LEAT_BYTES)
-			return leat_plan_fail(plan, option->name, "must name a string or int field, because a table has it as key");
-		return 0;
-	}
-	LEAT_ASSERT(!"key_option names no option");
-	return LEAT_ECONFIG;
-}
-
-static int64_t table_ttl(const struct leat_plan *plan, const struct leat_table *table)
-{
-	for (const struct leat_option *option = plan->node->op->options; table->ttl_option && option->name; option++)
-		if (strcmp(option->name, table->ttl_option) == 0)
-			return *(const int64_t *)((const char *)plan->node->self + option->offset);
-	return 0;
-}
-
-static int check_shared(struct leat_plan *plan, const struct leat_table *table, struct leat_node_table *out)
-{
-	size_t size = table->merge == LEAT_MERGE_FACTOR ? sizeof(float) : sizeof(int64_t);
-	LEAT_ASSERT(table->merge != LEAT_MERGE_NONE && out->entry_size % size == 0);
-	out->numbers = out->entry_size / size;
-	if (out->numbers > LEAT_SHARED_NUMBERS_MAX)
-		return leat_plan_fail(plan, NULL, "a row of its shared table has more than %d numbers", LEAT_SHARED_NUMBERS_MAX);
-	return 0;
-}
-
-static int add_table(struct leat_plan *plan, size_t index)
-{
-	struct leat_pipeline *pipeline = plan->resolve->pipeline;
-	struct leat_node *node = plan->node;
-	struct leat_node_table *out = &node->table[index];
-	const struct leat_table *table = &node->op->tables[index];
-	const char *key_name;
-	int slot;
-	char tag[256];
-	LEAT_ASSERT(out->entry_size > 0);
-	LEAT_TRY(table_key(plan, table, &key_name, &slot));
-	out->group = find_group(plan, key_name, out->kind);
-	LEAT_TRY(out->group);
-	struct leat_group *group = &pipeline->groups[out->group];
-	if (group->count == LEAT_TABLES_MAX)
-		return leat_plan_fail(plan, NULL, "more than %d tables have the key '%s'", LEAT_TABLES_MAX, key_name);
-	if (out->kind == LEAT_SHARED)
-		LEAT_TRY(check_shared(plan, table, out));
-	group->slot_of_stream[node->stream] = slot;
-	out->index = group->count;
-	out->ttl_ms = table_ttl(plan, table);
-	snprintf(tag, sizeof tag, "%s.%s", node->id, table->name);
-	out->tag = leat_murmur2(tag, strlen(tag));
-	group->member[group->count].node = (int)(node - pipeline->nodes);
-	group->member[group->count++].table = (int)index;
-	return 0;
-}
-
-/* Shared tables bring an input of deltas and a row set for the rows that a task owns. */
-static int add_shared(struct resolve *resolve)
-{
-	struct leat_pipeline *pipeline = resolve->pipeline;
-	struct leat_group *group = &pipeline->groups[pipeline->group_count];
-	*group = (struct leat_group){ .key_name = "#owner", .kind = LEAT_KEYED, .tag = 0xFFFE, .owner = true };
-	for (size_t i = 0; i < LEAT_STREAMS_MAX; i++)
-		group->slot_of_stream[i] = -2;
-	for (size_t n = 0; n < pipeline->node_count; n++)
-		for (size_t t = 0; t < pipeline->nodes[n].tables; t++)
-			if (pipeline->nodes[n].table[t].kind == LEAT_SHARED && group->count < LEAT_TABLES_MAX) {
-				group->member[group->count].node = (int)n;
-				group->member[group->count++].table = (int)t;
-			}
-	pipeline->owner_group = pipeline->deltas_source = -1;
-	if (group->count == 0)
-		return 0;
-	if (pipeline->group_count + 1 >= LEAT_GROUPS_MAX || pipeline->source_count == LEAT_SOURCES_MAX)
-		return leat_yaml_fail(pipeline->file, NULL, resolve->fault, "too many sources or tables for shared tables");
-	pipeline->owner_group = (int)pipeline->group_count++;
-	size_t size = strlen(pipeline->name) + sizeof ".deltas";
-	char *topic = leat_pipeline_memory(pipeline, size);
-	if (!topic)
-		return LEAT_ENOMEM;
-	snprintf(topic, size, "%s.deltas", pipeline->name);
-	pipeline->deltas_source = (int)pipeline->source_count;
-	pipeline->sources[pipeline->source_count++] = (struct leat_source){ .name = "#deltas", .topic = topic, .rekey = -1, .deltas = true, .time_slot = -1, .id_slot = -1, .on_bad = LEAT_BAD_HALT };
 	return 0;
 }
 
@@ -590,7 +461,7 @@ static int plan_operator(struct leat_plan *plan)
 	if (node->op->plan)
 		LEAT_TRY(node->op->plan(plan, node->self));
 	for (size_t i = 0; i < node->tables; i++)
-		LEAT_TRY(add_table(plan, i));
+		LEAT_TRY(leat_plan_table_add(plan, i));
 	LEAT_TRY(add_columns(plan));
 	return add_outputs(plan);
 }
@@ -649,7 +520,7 @@ static int place_node(struct resolve *resolve, struct raw_node *raw, const struc
 	if (!visible)
 		return LEAT_ENOMEM;
 	visible_layout(pipeline, node->stream, node->ancestors, visible);
-	struct leat_plan plan = { resolve, node, leat_yaml_get(raw->map, "with"), raw->map, visible };
+	struct leat_plan plan = { resolve, resolve->pipeline, node, leat_yaml_get(raw->map, "with"), raw->map, visible };
 	if (strcmp(raw->use, "rekey") == 0)
 		return plan_rekey(&plan);
 	node->op = find_operator(raw->use);
@@ -776,7 +647,7 @@ int leat_plan_resolve(struct leat_pipeline *pipeline, struct leat_fault *fault)
 	for (const struct leat_yaml *child = operators ? operators->first : NULL; child; child = child->next)
 		LEAT_TRY(read_raw(resolve, child));
 	LEAT_TRY(place_nodes(resolve));
-	LEAT_TRY(add_shared(resolve));
+	LEAT_TRY(leat_plan_shared_add(pipeline, fault));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		LEAT_TRY(resolve_sink(resolve, &pipeline->sinks[i], leat_yaml_get(sinks, pipeline->sinks[i].name)));
 	return leat_plan_finish(pipeline, fault);

@@ -5,10 +5,19 @@
 #include "stream/expression.h"
 #include "stream/pipeline.h"
 
-/* Slot of the new field, or LEAT_ELIMIT. */
-int leat_layout_add(struct leat_layout *layout, const struct leat_field *field);
-/* The stream whose rows come through @from. */
-int leat_plan_stream_of(const struct leat_pipeline *pipeline, const struct leat_from *from);
+/* One operator while it is planned: what the functions leat_plan_* of operator.h work on. */
+struct leat_plan {
+	struct resolve *resolve;
+	struct leat_pipeline *pipeline;
+	struct leat_node *node;
+	const struct leat_yaml *with, *map;
+	struct leat_layout *visible;
+};
+
+/* The node's table @index joins the row of its key. LEAT_ECONFIG. */
+int leat_plan_table_add(struct leat_plan *plan, size_t index);
+/* When there are shared tables: an input of deltas, and a row set for the rows that a task owns. LEAT_ECONFIG, LEAT_ENOMEM. */
+int leat_plan_shared_add(struct leat_pipeline *pipeline, struct leat_fault *fault);
 /* What is left when nodes and sinks are placed; refuses columns that an operator rewrites while something beside it reads them. */
 int leat_plan_finish(struct leat_pipeline *pipeline, struct leat_fault *fault);
 /* The pipeline frees @expression, also when this fails. LEAT_ENOMEM. */

@@ -40,7 +40,7 @@ struct leat_reference {
 	struct leat_transport *transport;
 	struct leat_reader *readers[PARTITIONS_MAX];
 	int32_t partitions;
-	uint64_t version, bad;
+	uint64_t version;
 	bool changed;
 };
 
@@ -208,7 +208,7 @@ static int put_row(struct leat_reference *reference)
 	struct leat_bytes key = scratch_key(reference);
 	size_t bytes = key.length;
 	if (!key.data || HASH_COUNT(reference->entries) >= ROWS_MAX) {
-		reference->bad++;
+		leat_log_seldom(LEAT_WARNING, &reference->entries, 60000, "table '%s': a record %s is skipped", reference->spec->name, key.data ? "beyond the limit of rows" : "without a key");
 		return 0;
 	}
 	for (size_t i = 0; i < reference->fields; i++)
@@ -390,7 +390,6 @@ static int apply(struct leat_reference *reference, const struct leat_record *rec
 	}
 	if (decode(reference, record, &fault))
 		return put_row(reference);
-	reference->bad++;
 	leat_log_seldom(LEAT_WARNING, reference, 60000, "table '%s': the record at offset %lld of %s cannot be read and is skipped%s%s", reference->spec->name, (long long)record->offset,
 			reference->spec->topic, fault.text[0] ? ": " : "", fault.text);
 	return 0;
@@ -443,11 +442,6 @@ int leat_reference_poll(struct leat_reference *reference, struct leat_fault *fau
 		rc = drain(reference, i, 0, &at_end, fault);
 	int published = reference->changed ? publish(reference) : 0;   /* also after a failure: the columns point into rows that are gone */
 	return rc < 0 ? rc : published;
-}
-
-uint64_t leat_reference_bad(const struct leat_reference *reference)
-{
-	return reference->bad;
 }
 
 /* ---- operator.h ---- */

@@ -15,8 +15,7 @@ int leat_reference_open(struct leat_reference **out, const struct leat_reference
 void leat_reference_close(struct leat_reference *reference);
 /* Reads the topic to its end (all partitions). */
 int leat_reference_load(struct leat_reference *reference, struct leat_transport *transport, struct leat_registry *registry, struct leat_fault *fault);
-/* Applies what has come since, without waiting; 1 when something changed. Bad records are counted and skipped. */
+/* Applies what has come since, without waiting; 1 when something changed. Bad records are told in the log and skipped. */
 int leat_reference_poll(struct leat_reference *reference, struct leat_fault *fault);
-uint64_t leat_reference_bad(const struct leat_reference *reference);
 
 #endif

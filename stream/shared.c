@@ -16,14 +16,15 @@ size_t leat_shared_view_size(const struct leat_node_table *table)
 	return ((table->entry_size + 7) & ~(size_t)7) + sizeof(struct leat_view) + 3 * numbers * sizeof(int64_t);
 }
 
-struct leat_view *leat_shared_view(const struct leat_shared_table *table, void *entry)
+static struct leat_view *view_of(const struct leat_shared_table *table, void *entry)
 {
 	return (struct leat_view *)(void *)((uint8_t *)entry + visible_size(table));
 }
 
-void leat_shared_show(const struct leat_shared_table *table, void *entry)
+/* The visible numbers from base + pending. */
+static void show(const struct leat_shared_table *table, void *entry)
 {
-	const struct leat_view *view = leat_shared_view(table, entry);
+	const struct leat_view *view = view_of(table, entry);
 	const int64_t *base = view->numbers, *pending = base + table->numbers;
 	for (size_t i = 0; i < table->numbers; i++) {
 		if (table->merge == LEAT_MERGE_FACTOR)
@@ -33,7 +34,7 @@ void leat_shared_show(const struct leat_shared_table *table, void *entry)
 	}
 }
 
-void leat_shared_key(uint8_t *out, uint32_t tag, struct leat_bytes key)
+static void whole_key(uint8_t *out, uint32_t tag, struct leat_bytes key)
 {
 	memcpy(out, &tag, sizeof tag);
 	memcpy(out + sizeof tag, key.data, key.length);
@@ -53,12 +54,12 @@ static void first_numbers(const struct leat_shared_table *table, struct leat_byt
 void leat_shared_view_init(const void *self, void *entry, struct leat_bytes key)
 {
 	const struct leat_shared_table *table = self;
-	struct leat_view *view = leat_shared_view(table, entry);
+	struct leat_view *view = view_of(table, entry);
 	uint8_t whole[LEAT_SHARED_KEY_MAX];
-	leat_shared_key(whole, table->tag, key);
+	whole_key(whole, table->tag, key);
 	if (!leat_replica_get(table->replica, whole, key.length + sizeof table->tag, view->numbers, table->numbers))
 		first_numbers(table, key, view->numbers);
-	leat_shared_show(table, entry);
+	show(table, entry);
 }
 
 void leat_shared_owner_init(const void *self, void *entry, struct leat_bytes key)
@@ -147,7 +148,7 @@ int leat_shared_add(struct leat_lane *lane, int node, int table_index, struct le
 {
 	const struct leat_shared_table *table = leat_shared_table(lane, node, table_index);
 	void *entry = (char *)row + offset;
-	struct leat_view *view = leat_shared_view(table, entry);
+	struct leat_view *view = view_of(table, entry);
 	int64_t *pending = view->numbers + table->numbers, *current = pending + table->numbers;
 	if (!view->touched) {
 		LEAT_TRY(note_touched(lane->shared, row, (uint32_t)(table - lane->shared->tables)));
@@ -159,7 +160,7 @@ int leat_shared_add(struct leat_lane *lane, int node, int table_index, struct le
 		current[i] += step;
 	}
 	view->curvature += curvature > 0 && isfinite(curvature) ? curvature : 0;
-	leat_shared_show(table, entry);
+	show(table, entry);
 	lane->touched = true;
 	return 0;
 }
@@ -195,13 +196,13 @@ static int send_delta(struct leat_lane *lane, size_t index, struct leat_fault *f
 	struct leat_shared *shared = lane->shared;
 	const struct leat_shared_table *table = &shared->tables[shared->touched_table[index]];
 	struct leat_row *row = shared->touched[index];
-	struct leat_view *view = leat_shared_view(table, entry_of(lane, table, row));
+	struct leat_view *view = view_of(table, entry_of(lane, table, row));
 	struct leat_bytes key = leat_rows_key(lane->groups[table->group].rows, row);
 	int64_t *current = view->numbers + 2 * table->numbers;
 	uint8_t whole[LEAT_SHARED_KEY_MAX], value[sizeof(struct leat_delta_head) + LEAT_SHARED_NUMBERS_MAX * sizeof(int64_t)];
 	struct leat_delta_head head = { (uint32_t)lane->task, 0, lane->sequence + 1, view->curvature };
 	int32_t owner = leat_partition_of(key.data, key.length, lane->engine->tasks);
-	leat_shared_key(whole, table->tag, key);
+	whole_key(whole, table->tag, key);
 	memcpy(value, &head, sizeof head);
 	memcpy(value + sizeof head, current, table->numbers * sizeof *current);
 	const struct leat_record record = { .timestamp_ms = -1, .key = leat_bytes(whole, key.length + sizeof table->tag), .value = leat_bytes(value, sizeof head + table->numbers * sizeof *current) };
@@ -250,8 +251,8 @@ static int refresh_key(struct leat_lane *lane, struct leat_bytes whole)
 	uint32_t hash = leat_murmur2(key.data, key.length);
 	LEAT_TRY(leat_rows_find(lane->groups[table->group].rows, &key, &hash, &now, 1, &row));
 	void *entry = entry_of(lane, table, row);
-	leat_replica_get(lane->shared->replica, whole.data, whole.length, leat_shared_view(table, entry)->numbers, table->numbers);
-	leat_shared_show(table, entry);
+	leat_replica_get(lane->shared->replica, whole.data, whole.length, view_of(table, entry)->numbers, table->numbers);
+	show(table, entry);
 	return 0;
 }
 
@@ -273,10 +274,10 @@ static void confirm(struct leat_lane *lane, int32_t owner, uint64_t included)
 		}
 		const struct leat_shared_table *table = &shared->tables[sent->table];
 		void *entry = entry_of(lane, table, sent->row);
-		int64_t *pending = leat_shared_view(table, entry)->numbers + table->numbers;
+		int64_t *pending = view_of(table, entry)->numbers + table->numbers;
 		for (size_t n = 0; n < table->numbers; n++)
 			pending[n] -= sent->delta[n];
-		leat_shared_show(table, entry);
+		show(table, entry);
 		leat_free(sent);
 	}
 	shared->sent_count = kept;
@@ -327,11 +328,11 @@ static int add_pending(struct leat_lane *lane, const struct leat_record *record,
 	uint32_t hash = leat_murmur2(key.data, key.length);
 	LEAT_TRY(leat_rows_find(lane->groups[table->group].rows, &key, &hash, &now, 1, &row));
 	void *entry = entry_of(lane, table, row);
-	int64_t delta[LEAT_SHARED_NUMBERS_MAX], *pending = leat_shared_view(table, entry)->numbers + table->numbers;
+	int64_t delta[LEAT_SHARED_NUMBERS_MAX], *pending = view_of(table, entry)->numbers + table->numbers;
 	memcpy(delta, record->value.data + sizeof head, table->numbers * sizeof *delta);
 	for (size_t i = 0; i < table->numbers; i++)
 		pending[i] += delta[i];
-	leat_shared_show(table, entry);
+	show(table, entry);
 	return remember(lane->shared, row, (uint32_t)(table - lane->shared->tables), owner, head.sequence, delta);
 }
 

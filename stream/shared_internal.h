@@ -63,10 +63,6 @@ struct leat_shared {
 	bool received;
 };
 
-struct leat_view *leat_shared_view(const struct leat_shared_table *table, void *entry);
-/* The visible numbers from base + pending. */
-void leat_shared_show(const struct leat_shared_table *table, void *entry);
-void leat_shared_key(uint8_t *out, uint32_t tag, struct leat_bytes key);
 struct leat_shared_table *leat_shared_find(struct leat_shared *shared, uint32_t tag);
 
 /* ---- replica.c ---- */

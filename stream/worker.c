@@ -11,7 +11,7 @@ enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_W
 
 /* ---- latency histogram: 10 buckets per factor of 2 below, exact up to 16 ms ---- */
 
-size_t leat_latency_bucket(int64_t ms)
+static size_t latency_bucket(int64_t ms)
 {
 	if (ms < 16)
 		return (size_t)LEAT_MAX(ms, (int64_t)0);
@@ -191,7 +191,7 @@ static void note_latency(struct leat_worker *worker)
 		if (!takes_part(lane) || lane->sampled == 0)
 			continue;
 		for (size_t i = 0; i < lane->sampled; i++)
-			worker->live.latency[leat_latency_bucket(now - lane->samples[i])]++;
+			worker->live.latency[latency_bucket(now - lane->samples[i])]++;
 		lane->sampled = 0;
 	}
 }
@@ -328,7 +328,8 @@ static bool recoverable(int code)
 	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER;
 }
 
-long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
+/* Events processed in this step; *idle: nothing left to do now. */
+static long turn(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
 {
 	long events = 0;
 	int rc = 0;
@@ -439,7 +440,7 @@ int leat_worker_run(struct leat_worker *worker)
 	int rc = leat_worker_open(worker, &fault);
 	while (rc >= 0 && !atomic_load(&worker->stop)) {
 		bool idle;
-		long events = leat_worker_step(worker, wait_for(worker, IDLE_WAIT_US), &idle, &fault);
+		long events = turn(worker, wait_for(worker, IDLE_WAIT_US), &idle, &fault);
 		rc = events < 0 ? (int)events : 0;
 		int64_t now = leat_clock_mono_us(NULL);
 		if (now - shown > 100000 || idle) {

@@ -18,12 +18,11 @@ struct leat_node_stats { uint64_t events, batches, ns, counters[LEAT_COUNTERS_MA
 struct leat_worker_stats {
 	uint64_t events, outputs, dead_letters, late, commits, aborts, restored, early_commits;
 	int64_t lag_events, lag_ms;
-	uint64_t latency[LEAT_LATENCY_BUCKETS];     /* record timestamp → commit done (or sent, early), by leat_latency_bucket */
+	uint64_t latency[LEAT_LATENCY_BUCKETS];     /* record timestamp → commit done (or sent, early) */
 	uint64_t running, opening, failed;          /* tasks */
 	size_t rows_memory;
 	struct leat_node_stats nodes[LEAT_NODES_MAX];
 };
-size_t leat_latency_bucket(int64_t ms);
 int64_t leat_latency_of_bucket(size_t bucket);
 
 struct leat_worker {
@@ -53,10 +52,8 @@ int leat_worker_run(struct leat_worker *worker);
 void leat_worker_stop(struct leat_worker *worker);
 void leat_worker_look(struct leat_worker *worker, struct leat_worker_stats *stats);
 
-/* For tests, which drive a worker by hand on one thread: open, steps, close. */
+/* For tests, which drive a worker by hand on one thread. */
 int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault);
-/* Events processed in this step; *idle: nothing left to do now. */
-long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault);
 int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault);
 void leat_worker_close(struct leat_worker *worker, bool graceful);
 

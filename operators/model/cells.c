@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-size_t leat_cells_size(const struct leat_column *column)
+/* Bytes of one value. */
+static size_t size_of(const struct leat_column *column)
 {
 	static const uint8_t sizes[LEAT_TYPES] = {
 		[LEAT_BOOL] = 1, [LEAT_INT] = 8, [LEAT_ENUM] = 8, [LEAT_FLOAT] = 4, [LEAT_DOUBLE] = 8, [LEAT_STRING] = sizeof(struct leat_bytes),
@@ -19,21 +20,21 @@ static uint8_t *at(const struct leat_column *column, size_t row, size_t size)
 
 void leat_cells_copy(struct leat_column *to, size_t to_row, const struct leat_column *from, size_t from_row)
 {
-	size_t size = leat_cells_size(to);
+	size_t size = size_of(to);
 	to->null[to_row] = from->null[from_row];
 	memcpy(at(to, to_row, size), at(from, from_row, size), size);
 }
 
 void leat_cells_clear(struct leat_column *to, size_t row)
 {
-	size_t size = leat_cells_size(to);
+	size_t size = size_of(to);
 	to->null[row] = 1;
 	memset(at(to, row, size), 0, size);
 }
 
 void leat_cells_copy_rows(struct leat_column *to, const struct leat_column *from, const uint16_t *rows, size_t count)
 {
-	size_t size = leat_cells_size(to);
+	size_t size = size_of(to);
 	if (size == 8) {        /* the common sizes without a call per value */
 		for (size_t i = 0; i < count; i++)
 			to->ints[rows[i]] = from->ints[rows[i]];

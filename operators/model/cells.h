@@ -4,8 +4,6 @@
 
 #include "base/column.h"
 
-/* Bytes of one value. */
-size_t leat_cells_size(const struct leat_column *column);
 /* to[to_row] = from[from_row], null as well. */
 void leat_cells_copy(struct leat_column *to, size_t to_row, const struct leat_column *from, size_t from_row);
 /* to[row] = null for one row. */

@@ -51,7 +51,8 @@ static bool starts_character(uint8_t c)
 	return (c & 0xC0) != 0x80;
 }
 
-int64_t leat_values_length(struct leat_bytes text)
+/* Characters of valid UTF-8. */
+static int64_t characters(struct leat_bytes text)
 {
 	int64_t count = 0;
 	for (uint32_t i = 0; i < text.length; i++)
@@ -172,7 +173,7 @@ static bool good_int(const struct leat_values *values, int64_t number)
 static bool good_length(const struct leat_values *values, struct leat_bytes bytes, bool text)
 {
 	bool counted = values->has_min_length || (values->has_max_length && bytes.length > values->max_length);
-	int64_t length = counted && text ? leat_values_length(bytes) : bytes.length;
+	int64_t length = counted && text ? characters(bytes) : bytes.length;
 	if (values->not_empty && bytes.length == 0)
 		return false;
 	return !(values->has_min_length && length < values->min_length) && !(values->has_max_length && length > values->max_length);

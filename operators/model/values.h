@@ -35,8 +35,6 @@ struct leat_bytes leat_values_trim(struct leat_bytes text);
 bool leat_values_has_case(struct leat_bytes text, enum leat_values_case style);
 /* The text with its ASCII letters changed, in @out, which has room for it. */
 struct leat_bytes leat_values_to_case(uint8_t *out, struct leat_bytes text, enum leat_values_case style);
-/* Characters of valid UTF-8. */
-int64_t leat_values_length(struct leat_bytes text);
 
 bool leat_values_is_utf8(struct leat_bytes text);
 
