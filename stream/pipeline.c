@@ -1,6 +1,7 @@
 /* Pipeline files: sections into structs by option tables; names are resolved in plan.c. */
 #include "stream/plan.h"
 #include "stream/reference.h"
+#include "stream/transport.h"
 
 #include <stdlib.h>
 
@@ -280,6 +281,9 @@ static int read_kafka(struct leat_pipeline *pipeline, const struct leat_yaml *ma
 	for (const struct leat_yaml *child = settings ? settings->first : NULL; child; child = child->next) {
 		if (child->kind != LEAT_YAML_SCALAR)
 			return leat_yaml_fail(pipeline->file, child, fault, "kafka: '%s' must be a single value", child->key);
+		struct leat_fault own = { 0 };
+		if (leat_kafka_setting_check(child->key, child->text, &own) < 0)
+			return leat_yaml_fail(pipeline->file, child, fault, "%s", own.text);
 		pipeline->kafka[count++] = (struct leat_setting_pair){ child->key, child->text };
 	}
 	return 0;
