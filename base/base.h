@@ -99,7 +99,7 @@ int64_t leat_clock_mono_us(const struct leat_clock *clock);
 /*
  * ---- crash points (base/crash.c) ----
  * leat_crashpoint("commit.before_end") ends the process with status 137 as kill -9 would when the environment says
- * LEAT_CRASH=name:n and this is the n-th hit of that name; with LEAT_CRASH_STOPS set it stops as by SIGSTOP. LEAT_CRASH_LOG=file appends each name at its first hit,
+ * LEAT_CRASH=name:n and this is the n-th hit of that name; LEAT_CRASH_STOP=name:n only stops it, until SIGCONT. LEAT_CRASH_LOG=file appends each name at its first hit,
  * so that the tests can show that every named point was reached. Costs one predictable branch when unset.
  */
 extern bool leat_crash_armed;

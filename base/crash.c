@@ -10,26 +10,34 @@
 enum { NAMES_MAX = 128 };
 
 bool leat_crash_armed;
-static char target[64];
-static long target_hit;
-static int target_signal = SIGKILL;
 static const char *log_path;
 static const char *seen[NAMES_MAX];
-static long hits;
+static struct target {
+	const char *variable;
+	int signal;
+	char name[64];
+	long hit, hits;
+} targets[] = { { .variable = "LEAT_CRASH", .signal = SIGKILL }, { .variable = "LEAT_CRASH_STOP", .signal = SIGSTOP } };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void read_target(struct target *target)
+{
+	const char *spec = getenv(target->variable);
+	const char *colon = spec ? strrchr(spec, ':') : NULL;
+	if (!colon || (size_t)(colon - spec) >= sizeof target->name)
+		return;
+	memcpy(target->name, spec, (size_t)(colon - spec));
+	target->hit = strtol(colon + 1, NULL, 10);
+}
 
 __attribute__((constructor)) static void arm(void)
 {
-	const char *spec = getenv("LEAT_CRASH");
-	const char *colon = spec ? strrchr(spec, ':') : NULL;
-	if (colon && (size_t)(colon - spec) < sizeof target) {
-		memcpy(target, spec, (size_t)(colon - spec));
-		target_hit = strtol(colon + 1, NULL, 10);
-	}
-	if (getenv("LEAT_CRASH_STOPS"))
-		target_signal = SIGSTOP;
 	log_path = getenv("LEAT_CRASH_LOG");
-	leat_crash_armed = target_hit > 0 || log_path;
+	leat_crash_armed = log_path != NULL;
+	for (size_t i = 0; i < LEAT_COUNT_OF(targets); i++) {
+		read_target(&targets[i]);
+		leat_crash_armed |= targets[i].hit > 0;
+	}
 }
 
 static void note_first_hit(const char *name)
@@ -52,7 +60,8 @@ void leat_crash_hit(const char *name)
 	pthread_mutex_lock(&lock);
 	if (log_path)
 		note_first_hit(name);
-	if (target_hit > 0 && strcmp(name, target) == 0 && ++hits == target_hit)
-		kill(getpid(), target_signal);
+	for (size_t i = 0; i < LEAT_COUNT_OF(targets); i++)
+		if (targets[i].hit > 0 && strcmp(name, targets[i].name) == 0 && ++targets[i].hits == targets[i].hit)
+			kill(getpid(), targets[i].signal);
 	pthread_mutex_unlock(&lock);
 }

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000 };
+enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000, AT_END_US = 500000 };
 
 /* ---- instance folder ---- */
 
@@ -276,7 +276,6 @@ int leat_start(struct leat *leat, struct leat_fault *fault)
 		worker->engine = &leat->engine;
 		worker->number = (int)i;
 		worker->tables = &leat->tables_lock;
-		worker->until_end = leat->until_end;
 		pthread_mutex_init(&worker->stats_lock, NULL);
 		leat->worker_count++;
 		if (pthread_create(&worker->thread, NULL, worker_thread, worker) != 0)
@@ -328,6 +327,25 @@ static int ended(struct leat *leat, struct leat_fault *fault)
 	return all;
 }
 
+/* Workers feed one another through internal topics, so the end is there only when all have been at it for a while and nothing has moved. */
+static void stop_at_end(struct leat *leat, int64_t now_us)
+{
+	uint64_t moved = 0;
+	bool all = leat->worker_count > 0;
+	for (size_t i = 0; i < leat->worker_count; i++) {
+		struct leat_worker_stats stats;
+		leat_worker_look(&leat->workers[i], &stats);
+		moved += stats.commits + stats.events;
+		all &= atomic_load(&leat->workers[i].at_end);
+	}
+	if (!all || moved != leat->moved) {
+		leat->moved = moved;
+		leat->still_since_us = now_us;
+	} else if (now_us - leat->still_since_us > AT_END_US) {
+		leat_stop(leat);
+	}
+}
+
 int leat_wait(struct leat *leat, int64_t timeout_ms, struct leat_fault *fault)
 {
 	int64_t until = leat_clock_mono_us(NULL) + timeout_ms * 1000;
@@ -339,6 +357,8 @@ int leat_wait(struct leat *leat, int64_t timeout_ms, struct leat_fault *fault)
 		if (now - leat->tables_us > TABLES_EVERY_US) {
 			leat->tables_us = now;
 			LEAT_TRY(follow_tables(leat, fault));
+			if (leat->until_end)
+				stop_at_end(leat, now);
 		}
 		if (now >= until)
 			return 0;

@@ -18,6 +18,8 @@ struct leat {
 	char *state_dir, *instance;
 	int lock_fd;
 	bool until_end;
+	uint64_t moved;                      /* commits and events at the last look, and since when they are the same */
+	int64_t still_since_us;
 	bool (*interrupted)(void *self);
 	void *interrupted_self;
 	uint64_t latency_before[LEAT_LATENCY_BUCKETS];

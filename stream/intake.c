@@ -3,7 +3,12 @@
 #include "stream/rekey.h"
 #include "stream/shared.h"
 
-enum { DECODERS_MAX = 64, FUTURE_MS = 3600000, RETRY_US = 100000 };
+enum {
+	DECODERS_MAX = 64,
+	FUTURE_MS = 3600000,
+	RETRY_US = 100000,
+	BATCH_BYTES = 4 << 20,          /* of bodies in a batch: what operators make of them must fit into the arena */
+};
 
 /* ---- opening ---- */
 
@@ -297,6 +302,7 @@ struct fill {
 	int stream;
 	int64_t now_us;
 	int64_t timer_ms;       /* no watermark may pass this within the batch */
+	size_t bytes;
 };
 
 static int next_timer(struct leat_lane *lane, int64_t *at_ms)
@@ -406,10 +412,11 @@ int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fau
 		if (lane->intakes[i].at == lane->intakes[i].taken)
 			LEAT_TRY(refill(lane, &lane->intakes[i], fill.now_us, fault));
 	LEAT_TRY(next_timer(lane, &fill.timer_ms));
-	while (lane->arrivals < limit) {
+	while (lane->arrivals < limit && fill.bytes < BATCH_BYTES) {
 		struct leat_intake *intake = choose(lane, fill.stream, fill.now_us);
 		if (!intake)
 			break;
+		fill.bytes += intake->records[intake->at].value.length;
 		int took_it = take_row(lane, intake, &fill, fault);
 		LEAT_TRY(took_it);
 		fill.stream = intake->source->stream;

@@ -52,6 +52,7 @@ struct leat_kafka {
 	char *application, *instance, *state_dir, *brokers, *tasks_topic;
 	struct kafka_setting *settings;
 	size_t setting_count;
+	_Atomic bool reached;                 /* a broker has answered: until then tries are short, so that an interrupt is heard */
 	pthread_mutex_t lock;                 /* guards the rest */
 	pthread_cond_t changed;
 	struct kafka_client *clients;         /* the first also serves administration */

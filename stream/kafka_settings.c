@@ -123,6 +123,14 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 	return 0;
 }
 
+int leat_kafka_setting_check(const char *key, const char *value, struct leat_fault *fault)
+{
+	rd_kafka_conf_t *scratch = rd_kafka_conf_new();
+	int rc = check_setting(scratch, key, value, fault);
+	rd_kafka_conf_destroy(scratch);
+	return rc;
+}
+
 int kafka_settings_take(struct leat_kafka *kafka, const struct leat_pair_text *settings, struct leat_fault *fault)
 {
 	size_t count = 0;

@@ -37,8 +37,16 @@ static int ask(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *parti
 int kafka_partitions(struct leat_transport *transport, const char *topic, int32_t *count, struct leat_fault *fault)
 {
 	int rc;
+	struct leat_kafka *kafka = (struct leat_kafka *)transport;
 	rd_kafka_t *rk = client_of(transport, fault, &rc);
-	return rk ? ask(rk, topic, KAFKA_ADMIN_MS, count, NULL, fault) : rc;
+	if (!rk)
+		return rc;
+	rc = ask(rk, topic, atomic_load(&kafka->reached) ? KAFKA_ADMIN_MS : KAFKA_TRY_MS, count, NULL, fault);
+	if (rc >= 0 || rc == LEAT_ENOTFOUND)
+		atomic_store(&kafka->reached, true);
+	else if (rc == LEAT_ERETRY && !atomic_load(&kafka->reached))
+		leat_fail(fault, rc, "cannot reach Kafka at %s", kafka->brokers);
+	return rc;
 }
 
 /* ---- creating ---- */

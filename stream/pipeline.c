@@ -1,6 +1,7 @@
 /* Pipeline files: sections into structs by option tables; names are resolved in plan.c. */
 #include "stream/plan.h"
 #include "stream/reference.h"
+#include "stream/transport.h"
 
 #include <stdlib.h>
 
@@ -262,15 +263,19 @@ static int each_member(struct leat_pipeline *pipeline, const struct leat_yaml *r
 }
 
 /* name: value, ... into pairs; NULL key ends. */
-static int read_pairs(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_setting_pair **out, struct leat_fault *fault)
+static int read_pairs(struct leat_pipeline *pipeline, const struct leat_yaml *map, int (*check)(const char *, const char *, struct leat_fault *),
+		      struct leat_setting_pair **out, struct leat_fault *fault)
 {
 	struct leat_setting_pair *pairs = leat_pipeline_memory(pipeline, ((map ? map->count : 0) + 1) * sizeof *pairs);
 	*out = pairs;
 	if (!pairs)
 		return LEAT_ENOMEM;
 	for (const struct leat_yaml *child = map ? map->first : NULL; child; child = child->next) {
+		struct leat_fault own = { 0 };
 		if (!child->key || child->kind != LEAT_YAML_SCALAR)
 			return leat_yaml_fail(pipeline->file, child, fault, "settings must be a map { name: value, ... }");
+		if (check && check(child->key, child->text, &own) < 0)
+			return leat_yaml_fail(pipeline->file, child, fault, "%s", own.text);
 		*pairs++ = (struct leat_setting_pair){ child->key, child->text };
 	}
 	return 0;
@@ -285,7 +290,7 @@ static int read_kafka(struct leat_pipeline *pipeline, const struct leat_yaml *ma
 			return leat_yaml_fail(pipeline->file, child, fault, "kafka: unknown key '%s'; allowed: brokers, settings", child->key);
 	const struct leat_yaml *brokers = leat_yaml_get(map, "brokers");
 	pipeline->brokers = brokers ? brokers->text : NULL;
-	return read_pairs(pipeline, leat_yaml_get(map, "settings"), &pipeline->kafka, fault);
+	return read_pairs(pipeline, leat_yaml_get(map, "settings"), leat_kafka_setting_check, &pipeline->kafka, fault);
 }
 
 static int read_registry(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_fault *fault)
@@ -371,7 +376,7 @@ static int read_sections(struct leat_pipeline *pipeline, struct leat_fault *faul
 	LEAT_TRY(parse_map(pipeline, "pipeline", setting_options, root, sections, &pipeline->settings, fault));
 	LEAT_TRY(default_schemas(pipeline));
 	LEAT_TRY(read_kafka(pipeline, leat_yaml_get(root, "kafka"), fault));
-	LEAT_TRY(read_pairs(pipeline, leat_yaml_get(root, "embedded"), &pipeline->embedded, fault));
+	LEAT_TRY(read_pairs(pipeline, leat_yaml_get(root, "embedded"), NULL, &pipeline->embedded, fault));
 	LEAT_TRY(read_registry(pipeline, leat_yaml_get(root, "registry"), fault));
 	LEAT_TRY(read_dead_letters(pipeline, leat_yaml_get(root, "dead_letters"), fault));
 	LEAT_TRY(each_member(pipeline, root, "sources", true, read_source, fault));

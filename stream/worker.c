@@ -447,8 +447,6 @@ int leat_worker_run(struct leat_worker *worker)
 			shown = now;
 			show(worker);
 			atomic_store(&worker->at_end, all_at_end(worker));
-			if (worker->until_end && atomic_load(&worker->at_end))
-				break;
 		}
 	}
 	if (rc < 0) {

@@ -43,8 +43,7 @@ struct leat_worker {
 	pthread_mutex_t stats_lock;
 	struct leat_worker_stats stats;             /* as of the last look (under stats_lock) */
 	struct leat_worker_stats live;              /* the worker's own */
-	bool until_end;                             /* stop when every input has been read to its end and is committed */
-	atomic_bool at_end;
+	atomic_bool at_end;                         /* every input has been read to its end and is committed */
 };
 
 /* Opens the session and runs until told to stop, or until something fails that trying again cannot mend. */

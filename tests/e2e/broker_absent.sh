@@ -64,7 +64,7 @@ with 's/n > 1/user/' | wrong "an expression of another type" kept
 with 's/where:/wear:/' | wrong "an unknown option of an operator" wear
 with 's/user:string n:int" }$/user:string n:integer" }/' | wrong "an unknown type" integer
 with 's/format: json/format: xml/' | wrong "an unknown format" xml
-with 's/pipeline: absent/pipeline: "a b"/' | wrong "a name that no topic may have" "a b"
+with 's/pipeline: absent/pipeline: "a b"/' | wrong "a name that no topic may have" "name must be"
 with 's/^sources:/sources: [/' | wrong "no YAML" "bad.yaml"
 with 's/^pipeline: absent/pipeline: absent\nkafka: { settings: { group.id: x } }/' | wrong "a setting of Kafka that is ours" group.id
 with 's/absent-in,/"${env:LEAT_TEST_NOT_SET}",/' | wrong "an environment variable that is not set" LEAT_TEST_NOT_SET

@@ -111,10 +111,10 @@ class Leat:
         self.env = {**os.environ, **(env or {})}
         self.log = log or os.path.join(state, instance + ".log")
         os.makedirs(state, exist_ok=True)
-        self.process = None
+        self.process, self.quiet = None, True
 
     def start(self, extra=None):
-        self.process = subprocess.Popen([LEAT, "run", self.pipeline, "--brokers", BROKER, "--state", self.state, "--instance", self.instance, "--quiet", *self.args],
+        self.process = subprocess.Popen([LEAT, "run", self.pipeline, "--brokers", BROKER, "--state", self.state, "--instance", self.instance, *(["--quiet"] if self.quiet else []), *self.args],
                                         env={**self.env, **(extra or {})}, stdout=open(self.log, "a"), stderr=subprocess.STDOUT)
         return self
 

@@ -84,15 +84,18 @@ def moving(case, first, points, feeder):
     return unreached, [first, second]
 
 
+def stopped(process):
+    return open("/proc/%d/stat" % process.pid).read().rsplit(")", 1)[1].split()[0] in "TZ"
+
+
 def asleep(case, first, points, feeder):
-    """Stopped until its transaction has timed out: what it does then is recovery."""
+    """Stopped inside a commit until its session and its transaction have timed out: what it does then is recovery."""
     unreached = []
     for name, hit in points:
         first.kill()
-        first.start({"LEAT_CRASH": "%s:%d" % (name, hit)})
-        time.sleep(2.0)
-        first.kill(signal.SIGSTOP)
-        time.sleep(float(os.environ.get("ZOMBIE_SECONDS", "21")))
+        first.start({"LEAT_CRASH": "%s:%d" % (name, hit), "LEAT_CRASH_STOP": "kafka.commit.before_end:10"})
+        wait_until(lambda: stopped(first.process), 15)
+        time.sleep(float(os.environ.get("ZOMBIE_SECONDS", "12")))
         first.kill(signal.SIGCONT)
         if not wait_until(lambda: not first.alive(), 20):
             unreached.append("%s:%d" % (name, hit))

@@ -28,7 +28,7 @@ def run(index, point, asleep):
     args = ["--set", "tasks=4"]
     rnd = random.Random(index)
     a, b = (Leat(state, env, instance=i, args=args) for i in "ab")
-    a.start({"LEAT_CRASH": "%s:%d" % (point, rnd.randrange(20, 60)), "LEAT_CRASH_STOPS": "1"} if point else None)
+    a.start({"LEAT_CRASH_STOP": "%s:%d" % (point, rnd.randrange(20, 60))} if point else None)
     wait_for_topic(name + "-in", 4)
     feeder = Feeder(name + "-in", list(events(12000, 500, index, bad_every=100)), 6 + asleep)
     feeder.start()

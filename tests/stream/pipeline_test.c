@@ -1,0 +1,133 @@
+/* The check of pipeline files: each mistake is named with file, line, key and what is allowed; nothing wrong gets through. */
+#include "stream/pipeline.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define SOURCE "sources: { clicks: { topic: c, format: json, fields: \"user:string item:string price:double? ts:int\", time: ts } }\n"
+#define HEAD "pipeline: p\n" SOURCE
+
+static const struct { const char *text, *said; } wrong[] = {
+	{ "", "p.yaml: the file is empty" },
+	{ "[1, 2", "p.yaml:2: not YAML" },
+	{ "a: 1\n", "'pipeline: name' is missing" },
+	{ "pipeline: 'a b'\n", "the pipeline's name must be" },
+	{ "pipeline: p\nsources: 3\n", "p.yaml:2: 'sources:' must be a map" },
+	{ "pipeline: p\n", "the section 'sources:' is missing" },
+	{ "pipeline: p\npipeline: q\n", "'pipeline' is given twice" },
+	{ HEAD "nonsense: 1\n", "p.yaml:3: pipeline: unknown key 'nonsense'; allowed: " },
+	{ HEAD "memory: lots\n", "'memory' must be a size such as 64KB" },
+	{ HEAD "commit_ms: 0\n", "'commit_ms' must be from 1 to 60000, not '0'" },
+	{ HEAD "commit_ms: 1.5\n", "'commit_ms' must be a whole number" },
+	{ HEAD "guarantee: twice\n", "must be one of exactly-once, at-least-once, not 'twice'" },
+	{ "pipeline: p\nsources: { a: { topic: t } }\n", "give either a schema or its fields as text" },
+	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x\" } }\n", "'x' must be name:type" },
+	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x:map\" } }\n", "unknown type 'map'" },
+	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x:int\", time: y } }\n", "'time' names 'y', which its schema has not" },
+	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x:string\", time: x } }\n", "'x' must be of type int" },
+	{ "pipeline: p\nsources: { a: { topic: t, schema: nowhere } }\n", "schema 'nowhere'" },
+	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x:int\" }, b: { topic: u, fields: \"x:string\" } }\n", "the field 'x' has another type here" },
+	{ HEAD "operators: { a: 1 }\n", "'operators:' must be a list" },
+	{ HEAD "operators: [ { id: a, use: nothing, from: clicks } ]\n", "there is no operator 'nothing'" },
+	{ HEAD "operators: [ { id: a, use: filter, from: nobody, with: { where: \"true\" } } ]\n", "'from' names 'nobody'" },
+	{ HEAD "operators: [ { id: a, use: filter, from: clicks, with: { where: \"prize > 1\" } } ]\n", "unknown field 'prize'" },
+	{ HEAD "operators: [ { id: a, use: filter, from: clicks, with: { where: \"price\" } } ]\n", "'where' is not right" },
+	{ HEAD "operators: [ { id: a, use: filter, from: clicks, with: { were: \"true\" } } ]\n", "unknown key 'were'; allowed: where" },
+	{ HEAD "operators: [ { id: a, use: filter, from: clicks } ]\n", "'where' is missing" },
+	{ HEAD "operators: [ { id: a, use: filter, from: b, with: { where: \"true\" } }, { id: b, use: filter, from: a, with: { where: \"true\" } } ]\n", "is part of a cycle" },
+	{ HEAD "operators: [ { id: a, use: filter, from: clicks, with: { where: \"true\" } }, { id: a, use: filter, from: clicks, with: { where: \"true\" } } ]\n", "the id 'a' is used twice" },
+	{ HEAD "operators: [ { id: clicks, use: filter, from: clicks, with: { where: \"true\" } } ]\n", "'clicks' is the name of a source too" },
+	{ HEAD "operators: [ { id: a, use: filter, from: clicks, wit: {} } ]\n", "unknown key 'wit'" },
+	{ HEAD "operators: [ { id: a, use: rekey, from: clicks, with: { by: price } } ]\n", "must name a field of type int, string" },
+	{ HEAD "sinks: { s: { from: clicks, topic: c, format: json, record: \"user:string\" } }\n", "writes a topic that the pipeline reads" },
+	{ HEAD "sinks: { s: { from: clicks, topic: o, format: json, record: \"nobody:string\" } }\n", "sink 's'" },
+	{ HEAD "sinks: { s: { from: clicks, topic: o, format: json, record: \"user:string\", fields: { user: x } } }\n", "there is no column 'x'" },
+	{ HEAD "sinks: { s: { from: clicks, topic: o, format: json, record: \"user:string\", emit: early }, t: { from: clicks, topic: o, format: json, record: \"user:string\" } }\n", "either early or in transactions" },
+	{ HEAD "tables: { t: { key: a, fields: \"a:string\" } }\n", "give either a topic or rows" },
+	{ HEAD "tables: { t: { key: b, topic: t, fields: \"a:string\" } }\n", "its schema has no field 'b'" },
+	{ HEAD "kafka: { broker: x }\n", "kafka: unknown key 'broker'; allowed: brokers, settings" },
+	{ HEAD "dead_letters: x\n", "dead_letters: must be { topic: name }" },
+	{ "pipeline: ${env:LEAT_TEST_NOT_SET}\n", "the environment variable LEAT_TEST_NOT_SET is not set" },
+	{ "pipeline: ${run:ls}\n", "only ${env:NAME}" },
+	{ "pipeline: ${file:/etc/passwd}\n", "others may open it" },
+};
+
+static void every_mistake_is_named(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LEAT_COUNT_OF(wrong); i++) {
+		struct leat_pipeline *pipeline;
+		struct leat_fault fault = { 0 };
+		int rc = leat_pipeline_parse(&pipeline, "p.yaml", wrong[i].text, strlen(wrong[i].text), NULL, &fault);
+		if (rc != LEAT_ECONFIG || !strstr(fault.text, wrong[i].said))
+			print_error("%s\n  expected ...%s..., got %d %s\n", wrong[i].text, wrong[i].said, rc, fault.text);
+		assert_int_equal(rc, LEAT_ECONFIG);
+		assert_non_null(strstr(fault.text, wrong[i].said));
+		assert_null(pipeline);
+	}
+}
+
+static const char whole[] = HEAD
+	"operators:\n"
+	"  - { id: last, use: map, from: [cheap, dear.pass], with: { set: { twice: \"price * 2.0\" } } }\n"
+	"  - { id: cheap, use: filter, from: clicks, with: { where: \"price < 5.0\" } }\n"
+	"  - { id: dear, use: filter, from: clicks, with: { where: \"price >= 5.0\" } }\n"
+	"sinks: { s: { from: last, topic: \"${env:LEAT_TEST_TOPIC:-o}\", format: json, record: \"user:string twice:double?\" } }\n";
+
+static void operators_are_ordered_by_who_feeds_whom(void **state)
+{
+	(void)state;
+	struct leat_pipeline *pipeline;
+	struct leat_fault fault = { 0 };
+	assert_int_equal(leat_pipeline_parse(&pipeline, "p.yaml", whole, strlen(whole), NULL, &fault), 0);
+	assert_int_equal(pipeline->node_count, 3);
+	assert_string_equal(pipeline->nodes[2].id, "last");
+	assert_string_equal(pipeline->sinks[0].topic, "o");
+	assert_true(pipeline->streams[0].joins);
+	assert_int_equal(pipeline->sources[0].slots[1], -1);   /* nobody reads the item */
+	leat_pipeline_free(pipeline);
+}
+
+static void a_value_can_be_set_from_outside(void **state)
+{
+	(void)state;
+	static const char *const set[] = { "sinks.s.topic=elsewhere", "commit_ms=7", "operators.cheap.with.where=price < 1.0", NULL };
+	static const char *const bad[] = { "sinks=1", NULL };
+	struct leat_pipeline *pipeline;
+	struct leat_fault fault = { 0 };
+	assert_int_equal(leat_pipeline_parse(&pipeline, "p.yaml", whole, strlen(whole), set, &fault), 0);
+	assert_string_equal(pipeline->sinks[0].topic, "elsewhere");
+	assert_int_equal(pipeline->settings.commit_ms, 7);
+	leat_pipeline_free(pipeline);
+	assert_int_equal(leat_pipeline_parse(&pipeline, "p.yaml", whole, strlen(whole), bad, &fault), LEAT_ECONFIG);
+	assert_non_null(strstr(fault.text, "is not a single value"));
+}
+
+static void no_failing_allocation_is_more_than_a_refusal(void **state)
+{
+	(void)state;
+	for (uint64_t nth = 1;; nth++) {
+		struct leat_pipeline *pipeline;
+		struct leat_fault fault = { 0 };
+		leat_alloc_fail_at(nth);
+		int rc = leat_pipeline_parse(&pipeline, "p.yaml", whole, strlen(whole), NULL, &fault);
+		uint64_t made = leat_alloc_fail_at(0);
+		leat_pipeline_free(pipeline);
+		if (made < nth) {
+			assert_int_equal(rc, 0);
+			break;
+		}
+		assert_true(rc < 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_mistake_is_named), cmocka_unit_test(operators_are_ordered_by_who_feeds_whom),
+		cmocka_unit_test(a_value_can_be_set_from_outside), cmocka_unit_test(no_failing_allocation_is_more_than_a_refusal),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
