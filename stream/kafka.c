@@ -174,6 +174,17 @@ static char *store_path(const struct leat_transport *transport, int32_t task)
 	return leat_printf("%s/%s/%s/%d", kafka->state_dir, kafka->application, kafka->instance, (int)task);
 }
 
+/* A damaged database is never repaired: it is set aside for whoever wants to look, and the changelog fills a new one. */
+static int open_or_begin_anew(struct leat_store **out, struct leat_storage *storage, const char *path, const char *owner, struct leat_fault *fault)
+{
+	int rc = leat_store_open(out, storage, path, owner, fault);
+	if (rc != LEAT_ECORRUPT)
+		return rc;
+	leat_log(LEAT_ERROR, "%s is damaged and set aside as %s.corrupt-<time>; the changelog fills a new one: %s", path, path, fault->text);
+	LEAT_TRY(leat_store_quarantine(path, NULL, fault));
+	return leat_store_open(out, storage, path, owner, fault);
+}
+
 static int open_store(struct leat_transport *transport, struct leat_storage *storage, int32_t task, const char *owner, struct leat_store **out, struct leat_fault *fault)
 {
 	char *path = store_path(transport, task);
@@ -181,7 +192,7 @@ static int open_store(struct leat_transport *transport, struct leat_storage *sto
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	int rc = make_directories(path, fault);
 	if (rc == 0)
-		rc = leat_store_open(out, storage, path, owner, fault);
+		rc = open_or_begin_anew(out, storage, path, owner, fault);
 	leat_free(path);
 	return rc;
 }

@@ -1,7 +1,11 @@
 /* The Kafka transport without its group: settings, topics, plain reading and writing. Those that need a broker are skipped without BROKER. */
 #include "tests/stream/kafka_help.h"
 
+#include "state/store.h"
+
+#include <dirent.h>
 #include <librdkafka/rdkafka.h>
+#include <stdlib.h>
 
 /* ---- what is refused before anything is asked of a broker ---- */
 
@@ -69,6 +73,79 @@ static void names_that_would_break_ids_or_paths_are_refused(void **state)
 	}
 	assert_int_equal(open_with("a", "b", "", NULL, NULL, &fault), LEAT_ECONFIG);
 	assert_int_equal(open_with("a", "b", NULL, NULL, NULL, &fault), LEAT_ECONFIG);
+}
+
+static int count_entries(const char *folder, const char *part)
+{
+	DIR *dir = opendir(folder);
+	int count = 0;
+	assert_non_null(dir);
+	for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+		count += strstr(entry->d_name, part) != NULL;
+	closedir(dir);
+	return count;
+}
+
+/* Overwrites the newest MANIFEST, without which RocksDB cannot tell what the database holds. */
+static void damage(const char *folder)
+{
+	char path[600];
+	DIR *dir = opendir(folder);
+	assert_non_null(dir);
+	for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+		if (strncmp(entry->d_name, "MANIFEST", 8) != 0)
+			continue;
+		snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+		FILE *file = fopen(path, "r+b");
+		assert_non_null(file);
+		for (int i = 0; i < 64; i++)
+			fputc(0xA5, file);
+		assert_int_equal(fclose(file), 0);
+	}
+	closedir(dir);
+}
+
+static void remove_set_aside(const char *folder)
+{
+	char path[600];
+	DIR *dir = opendir(folder);
+	assert_non_null(dir);
+	for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+		if (strstr(entry->d_name, ".corrupt-")) {
+			snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+			assert_int_equal(leat_store_remove(path, NULL), 0);
+		}
+	closedir(dir);
+}
+
+static void a_damaged_database_is_set_aside_and_a_new_one_begun(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/leat-kafka-XXXXXX", application[64], instance[80];
+	assert_non_null(mkdtemp(folder));
+	snprintf(application, sizeof application, "%s/app", folder);
+	snprintf(instance, sizeof instance, "%s/one", application);
+	struct leat_transport_config config = { .application = "app", .instance = "one", .brokers = "localhost:1", .state_dir = folder };
+	struct leat_fault fault = { 0 };
+	struct leat_transport *transport;
+	struct leat_storage *storage;
+	struct leat_store *store;
+	assert_int_equal(leat_kafka_open(&transport, &config, &fault), 0);
+	assert_int_equal(leat_storage_open(&storage, 16 << 20, &fault), 0);
+	assert_int_equal(transport->ops->store_open(transport, storage, 7, "owner", &store, &fault), 0);
+	leat_store_close(store, true);
+	assert_int_equal(count_entries(instance, "7"), 1);
+	char path[100];
+	snprintf(path, sizeof path, "%s/7", instance);
+	damage(path);
+	assert_int_equal(transport->ops->store_open(transport, storage, 7, "owner", &store, &fault), 0);
+	leat_store_close(store, true);
+	assert_int_equal(count_entries(instance, "7.corrupt-"), 1);
+	leat_storage_close(storage);
+	transport->ops->close(transport);
+	assert_int_equal(leat_store_remove(path, &fault), 0);
+	remove_set_aside(instance);
+	assert_true(rmdir(instance) == 0 && rmdir(application) == 0 && rmdir(folder) == 0);
 }
 
 static void opening_survives_each_failing_allocation(void **state)
@@ -384,6 +461,7 @@ int main(void)
 		cmocka_unit_test(settings_that_are_dangerous_or_ours_are_refused_with_the_reason),
 		cmocka_unit_test(settings_of_the_list_are_taken),
 		cmocka_unit_test(names_that_would_break_ids_or_paths_are_refused),
+		cmocka_unit_test(a_damaged_database_is_set_aside_and_a_new_one_begun),
 		cmocka_unit_test(opening_survives_each_failing_allocation),
 		cmocka_unit_test(a_session_survives_each_failing_allocation),
 		cmocka_unit_test(without_a_broker_calls_come_back_in_time_and_say_so),
