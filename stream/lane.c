@@ -226,7 +226,6 @@ static int start_running(struct leat_lane *lane, struct leat_fault *fault)
 	LEAT_TRY(leat_outlet_open(lane, fault));
 	LEAT_TRY(start_intakes(lane, fault));
 	LEAT_TRY(read_task_row(lane, fault));   /* once more: sender marks belong to intakes that are open only now */
-	LEAT_TRY(leat_shared_open(lane, fault));
 	for (size_t i = 0; i < lane->pipeline->node_count; i++)
 		if (!lane->pipeline->nodes[i].op)
 			LEAT_TRY(leat_rekey_out_open(lane, &lane->pipeline->nodes[i], &lane->nodes[i].rekey, fault));
@@ -290,7 +289,8 @@ static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 		leat_log_seldom(LEAT_INFO, lane, 2000, "task %d waits until the changelog has the last commit", (int)lane->task);
 		return known < 0 ? known : 0;
 	}
-	return start_running(lane, fault);
+	int open = leat_shared_open(lane, fault);
+	return open <= 0 ? open : start_running(lane, fault);
 }
 
 int leat_lane_advance(struct leat_lane *lane, struct leat_fault *fault)
