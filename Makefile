@@ -22,7 +22,7 @@ FUZZ_SECONDS ?= 60
 
 # ---- how things are compiled and linked ----
 
-PKGS     := rdkafka avro-c rocksdb openblas lapacke libuv libcyaml yaml-0.1 jansson libcurl libxxhash libcrypto
+PKGS     := rdkafka avro-c rocksdb openblas lapacke libuv libcyaml yaml-0.1 jansson libcurl libxxhash libcrypto zlib liblzma
 WARN     := -Wall -Wextra -Werror
 WARN_C   := -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # Sums keep the order and the rounding that the source says (no contraction): the same bytes from gcc and clang, with and without vector units.

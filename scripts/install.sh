@@ -6,14 +6,14 @@ declare -A packages=(
 	# The compiler and every library that leat is linked with.
 	[build]="gcc g++ make pkg-config libc6-dev
 		librdkafka-dev libavro-dev librocksdb-dev libopenblas-dev liblapacke-dev libuv1-dev libcyaml-dev libyaml-dev
-		libjansson-dev libcurl4-openssl-dev libxxhash-dev uthash-dev libssl-dev libjemalloc-dev"
+		libjansson-dev libcurl4-openssl-dev libxxhash-dev uthash-dev libssl-dev libjemalloc-dev zlib1g-dev liblzma-dev"
 	# cmocka; the JRE and Maven for a real Kafka broker; kcat as a foreign reader of our topics; Python reads YAML for the stand-in of Docker Compose.
 	[test]="libcmocka-dev ca-certificates default-jre-headless maven kcat python3 python3-yaml git procps"
 	# Sanitizers and the fuzzer.
 	[clang]="clang libclang-rt-14-dev llvm"
 	# What the binary needs where it only runs: the container image.
 	[runtime]="librdkafka1 libavro23 librocksdb7.8 libopenblas0-pthread liblapacke libuv1 libcyaml1 libyaml-0-2
-		libjansson4 libcurl4 libxxhash0 libssl3 libjemalloc2 ca-certificates"
+		libjansson4 libcurl4 libxxhash0 libssl3 libjemalloc2 zlib1g liblzma5 ca-certificates"
 )
 
 wanted=()

@@ -19,8 +19,9 @@ struct leat_shim_budget *leat_shim_budget_open(size_t bytes, rocksdb_cache_t *ca
 void leat_shim_budget_close(struct leat_shim_budget *budget);
 size_t leat_shim_budget_used(const struct leat_shim_budget *budget);
 
-/* The settings that c.h cannot make: the budget, insert hints for batches sorted by key, no implied flush when a database is closed. */
-void leat_shim_options(rocksdb_options_t *options, struct leat_shim_budget *budget);
+/* The settings that c.h cannot make: the budget, insert hints for batches sorted by key, no implied flush when a database is closed, no log file. */
+/* @hints: remember where the last entry of a prefix went in. Only for databases that never delete by range. */
+void leat_shim_options(rocksdb_options_t *options, struct leat_shim_budget *budget, bool hints);
 
 /* Flushes all of @handles in one atomic step. NULL, or a text that the caller frees with rocksdb_free(). */
 char *leat_shim_flush(rocksdb_t *db, rocksdb_column_family_handle_t *const *handles, size_t count, bool wait);

@@ -235,6 +235,8 @@ const struct expression_function expression_functions[] = {
 	{ .name = "hash", .parameters = { S }, .result = I, .run = expression_hash_text },
 	{ .name = "hash", .parameters = { Y }, .result = I, .run = expression_hash_text },
 
+	{ .name = "parse_time", .parameters = { S, S }, .result = I, .run = expression_parse_time, .prepare = expression_prepare_time_format,
+	  .help = "A time in ms from a text by a constant format of %Y %m %d %H %M %S, %f (fraction) and %z (Z or +01:00; UTC without it); null where the text does not fit." },
 	{ .name = "hour", .parameters = { I }, .result = I, .run = expression_hour, .help = "Hour of the day, 0 to 23, of a time in ms, in UTC." },
 	{ .name = "hour_in", .parameters = { I, S }, .result = I, .run = expression_hour, .prepare = expression_prepare_zone,
 	  .help = "The same in a time zone: hour_in(ts, 'Europe/Berlin')." },

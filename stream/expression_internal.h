@@ -128,7 +128,7 @@ expression_kernel expression_hash_int, expression_hash_bool, expression_hash_tex
 
 expression_kernel expression_member_int, expression_member_double, expression_member_text, expression_list_of_vector;
 expression_kernel expression_text_in_list, expression_number_in_list, expression_size, expression_text_at, expression_number_at;
-expression_kernel expression_hour, expression_day, expression_day_of_week;
+expression_kernel expression_hour, expression_day, expression_day_of_week, expression_parse_time;
 expression_kernel expression_dot, expression_cosine, expression_norm;
 
 const char *expression_type_name(uint8_t type);
@@ -201,6 +201,7 @@ int expression_apply(const struct expression_rows *rows, struct leat_column *out
 /* The constants of `in [...]`, for the member kernels. */
 int expression_set(struct expression_compiler *compiler, const struct expression_node *list, uint8_t type, const void **set);
 int expression_prepare_glob(struct expression_compiler *compiler, const struct expression_node *node, const void **prepared);
+int expression_prepare_time_format(struct expression_compiler *compiler, const struct expression_node *node, const void **prepared);
 int expression_prepare_zone(struct expression_compiler *compiler, const struct expression_node *node, const void **prepared);
 /* The symbols of the enum field @node as texts. */
 int expression_prepare_symbols(struct expression_compiler *compiler, const struct expression_node *node, const void **prepared);

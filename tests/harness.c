@@ -214,7 +214,6 @@ void leat_scenario(const struct leat_scenario *s)
 		check(s, how, got);
 		free(got);
 	}
-	scenario_host_close(host);
 }
 
 void leat_scenario_refused(const char *use, const char *with, const char *fields, const char *text)

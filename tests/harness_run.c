@@ -41,34 +41,7 @@ static void must(int rc, const struct leat_fault *fault, const char *what)
 	assert_true(rc >= 0);
 }
 
-struct scenario_host *scenario_host_open(void)
-{
-	struct scenario_host *host = calloc(1, sizeof *host);
-	struct leat_fault fault = { 0 };
-	leat_log_level = LEAT_ERROR;
-	host->clock = (struct leat_clock){ wall, mono, host };
-	pthread_rwlock_init(&host->tables, NULL);
-	must(leat_storage_open(&host->storage, 16 << 20, &fault), &fault, "storage");
-	return host;
-}
-
-void scenario_host_close(struct scenario_host *host)
-{
-	leat_storage_close(host->storage);
-	pthread_rwlock_destroy(&host->tables);
-	free(host);
-}
-
-/* Every run has a database of its own. */
-static void open_transport(struct scenario_host *host, const char *application)
-{
-	struct leat_fault fault = { 0 };
-	static const struct leat_pair_text settings[] = { { "socket", "off" }, { NULL, NULL } };
-	snprintf(host->folder, sizeof host->folder, "%s/leat-scenario-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(host->folder));
-	const struct leat_transport_config config = { .application = application, .instance = "a", .directory = host->folder, .settings = settings, .clock = &host->clock, .storage = host->storage };
-	must(leat_embedded_open(&host->transport, &config, &fault), &fault, "transport");
-}
+static struct scenario_host *shared_host;
 
 static int remove_one(const char *path, const struct stat *about, int flag, struct FTW *where)
 {
@@ -78,10 +51,33 @@ static int remove_one(const char *path, const struct stat *about, int flag, stru
 	return remove(path);
 }
 
-static void close_transport(struct scenario_host *host)
+static void close_host(void)
 {
-	host->transport->ops->close(host->transport);
-	nftw(host->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	shared_host->transport->ops->close(shared_host->transport);
+	leat_storage_close(shared_host->storage);
+	pthread_rwlock_destroy(&shared_host->tables);
+	nftw(shared_host->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(shared_host);
+}
+
+/* Opening a database costs more than a scenario, so a test program has one; each run has topics of its own and begins without state. */
+struct scenario_host *scenario_host_open(void)
+{
+	struct leat_fault fault = { 0 };
+	if (shared_host)
+		return shared_host;
+	struct scenario_host *host = shared_host = calloc(1, sizeof *host);
+	leat_log_level = LEAT_ERROR;
+	host->clock = (struct leat_clock){ wall, mono, host };
+	pthread_rwlock_init(&host->tables, NULL);
+	snprintf(host->folder, sizeof host->folder, "%s/leat-scenario-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(host->folder));
+	must(leat_storage_open(&host->storage, 16 << 20, &fault), &fault, "storage");
+	static const struct leat_pair_text settings[] = { { "socket", "off" }, { NULL, NULL } };
+	const struct leat_transport_config config = { .application = "scenario", .instance = "a", .directory = host->folder, .settings = settings, .clock = &host->clock, .storage = host->storage };
+	must(leat_embedded_open(&host->transport, &config, &fault), &fault, "transport");
+	atexit(close_host);
+	return host;
 }
 
 /* ---- topics ---- */
@@ -249,7 +245,7 @@ char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, str
 	if (!pipeline)
 		print_error("the pipeline is refused: %s\n", fault.text);
 	assert_non_null(pipeline);
-	open_transport(host, pipeline->name);
+	must(host->transport->ops->store_discard(host->transport, 0, &fault), &fault, "discard");
 	struct leat_engine engine = { .pipeline = pipeline, .transport = host->transport, .storage = host->storage, .clock = &host->clock, .tasks = 1,
 					    .rows_memory = run->evict ? 1 : 16 << 20, .behind_max = 1000 };
 	snprintf(in, sizeof in, "in%d", run->number);
@@ -270,7 +266,6 @@ char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, str
 	read_all(host, pipeline->dead_letter_topic, add_rejected, &lines);
 	leat_replica_close(engine.replica);
 	leat_pipeline_free(pipeline);
-	close_transport(host);
 	assert_int_equal(leat_buffer_append(&lines.text, "", 1), 0);
 	return (char *)lines.text.data;
 }

@@ -13,10 +13,9 @@ struct scenario_run {
 	int number;                    /* set by scenario_go: distinct names      */
 };
 
-/* What the runs of one scenario share: a clock and memory; each has a folder of its own. */
+/* What all runs of a test program share: a folder, an embedded transport, a clock. It goes when the program ends. */
 struct scenario_host;
 struct scenario_host *scenario_host_open(void);
-void scenario_host_close(struct scenario_host *host);
 /* What left the operator, as text; the caller frees it. Fails the test on any error that is not the planned one. */
 char *scenario_go(struct scenario_host *host, const struct leat_scenario *s, struct scenario_run *run);
 /* NULL with a fault when the check refuses it. */

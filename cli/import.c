@@ -1,0 +1,96 @@
+/* leat import: CSV, JSON lines and Avro container files into topics by a mapping file. */
+#include "cli/cli.h"
+#include "cli/import_run.h"
+
+#include <jansson.h>
+
+static json_t *counts_of(const struct leat_import_count *counts, size_t count)
+{
+	json_t *object = json_object();
+	for (size_t i = 0; i < count; i++) {
+		json_int_t before = json_integer_value(json_object_get(object, counts[i].name));
+		json_object_set_new(object, counts[i].name, json_integer(before + (json_int_t)counts[i].count));
+	}
+	return object;
+}
+
+static void print_json(const struct leat_import_stats *stats)
+{
+	json_t *line = json_pack("{s:I,s:o,s:I,s:o}", "rows", (json_int_t)stats->rows, "written", counts_of(stats->written, stats->written_count), "refused", (json_int_t)stats->refused, "reasons",
+				 counts_of(stats->reasons, stats->reason_count));
+	json_dumpf(line, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(line);
+}
+
+static void print_text(const struct leat_import_stats *stats)
+{
+	printf("%llu rows", (unsigned long long)stats->rows);
+	for (size_t i = 0; i < stats->written_count; i++)
+		printf(", %llu to %s", (unsigned long long)stats->written[i].count, stats->written[i].name);
+	printf(", %llu refused\n", (unsigned long long)stats->refused);
+	for (size_t i = 0; i < stats->reason_count; i++)
+		printf("  %10llu %s\n", (unsigned long long)stats->reasons[i].count, stats->reasons[i].name);
+}
+
+static int import(struct leat_import *import, const char *mapping, const char *schemas, const char *url, bool json, struct leat_fault *fault)
+{
+	struct leat_import_stats stats;
+	char *folder = NULL;
+	int rc = leat_tool_schemas(schemas, &folder, fault);
+	import->schemas = folder;
+	if (rc >= 0)
+		rc = leat_registry_open(&import->registry, &(struct leat_registry_config){ .url = url, .folder = url ? NULL : folder }, fault);
+	if (rc >= 0)
+		rc = leat_map_load(&import->map, mapping, fault);
+	if (rc >= 0)
+		rc = leat_import_run(import, &stats, fault);
+	if (rc >= 0)
+		(json ? print_json : print_text)(&stats);
+	leat_map_free(import->map);
+	leat_registry_close(import->registry);
+	leat_free(folder);
+	return rc;
+}
+
+static int verb(int count, char **arguments)
+{
+	struct leat_import config = { .stop = leat_interrupted };
+	const char *embedded = NULL, *brokers = NULL, *mapping = NULL, *schemas = NULL, *url = NULL;
+	double limit = 0;
+	bool json = false;
+	const struct leat_flag flags[] = {
+		{ "--mapping", LEAT_FLAG_TEXT, &mapping, "FILE.yaml: columns, fields, rules, topics" },
+		{ "--embedded", LEAT_FLAG_TEXT, &embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
+		{ "--brokers", LEAT_FLAG_TEXT, &brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--limit", LEAT_FLAG_NUMBER, &limit, "N: only the first N rows" },
+		{ "--rate", LEAT_FLAG_NUMBER, &config.rate, "N: rows per second; default: as fast as possible" },
+		{ "--schemas", LEAT_FLAG_TEXT, &schemas, "FOLDER: schemas and ids.txt (./schemas, else the installed ones)" },
+		{ "--registry", LEAT_FLAG_TEXT, &url, "URL: Schema Registry for the ids" },
+		{ "--json", LEAT_FLAG_SWITCH, &json, "the closing line as JSON" },
+	};
+	struct leat_fault fault = { 0 };
+	struct leat_storage *storage;
+	int left = leat_flags_parse(&leat_verb_import, flags, LEAT_COUNT_OF(flags), count, arguments);
+	if (left < 0)
+		return LEAT_EXIT_USAGE;
+	if (left != 1 || !mapping)
+		return leat_usage(&leat_verb_import, "one file and --mapping are needed");
+	if (limit < 0 || limit > 1e15 || config.rate < 0)
+		return leat_usage(&leat_verb_import, "--limit and --rate must not be negative");
+	config.path = arguments[0];
+	config.limit = (uint64_t)limit;
+	int status = leat_tool_transport(&leat_verb_import, brokers, embedded, &storage, &config.transport);
+	if (status)
+		return status;
+	leat_catch_signals();
+	int rc = import(&config, mapping, schemas, url, json, &fault);
+	leat_tool_close(config.transport, storage);
+	return rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+}
+
+const struct leat_verb leat_verb_import = {
+	"import", "FILE --mapping FILE.yaml (--brokers HOST:PORT | --embedded FOLDER) [options]", "loads CSV, JSON lines or Avro container files into topics", verb,
+	"FILE may be packed by gzip or xz. Rows that a rule refuses, or that cannot be read, are counted by reason and go to the dead-letter topic with the original line and the\n"
+	"headers reason, file and line. pipelines/import/ holds mappings to copy; cli/README.md says what may stand in one."
+};
