@@ -158,11 +158,11 @@ tidy: tests $(MAIN_OBJ)                ## lengths, layers, banned calls, unused 
 asan:                                 ## the unit tests under the address and undefined-behaviour sanitizers, by clang
 	@bash scripts/install.sh build test clang
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-asan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' tests
-	@LABEL=asan BUILD=build-asan bash tests/run.sh unit
+	@LABEL=asan UNIT_SECONDS=600 BUILD=build-asan bash tests/run.sh unit
 tsan:                                 ## the unit tests under the thread sanitizer, by clang
 	@bash scripts/install.sh build test clang
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-tsan CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=thread' tests
-	@LABEL=tsan BUILD=build-tsan bash tests/run.sh unit
+	@LABEL=tsan UNIT_SECONDS=600 BUILD=build-tsan bash tests/run.sh unit
 soak: all                             ## 200 kills of three instances, every crash point at more hits, zombies; needs a broker at BROKER
 	@SOAK=1 BUILD=$(BUILD) bash tests/e2e/kills.sh
 	@SOAK=1 BUILD=$(BUILD) bash tests/e2e/zombie.sh

@@ -11,7 +11,7 @@ export BUILD=${BUILD:-build}
 export BROKER=${BROKER:-127.0.0.1:19092} BROKER_DIR=${BROKER_DIR:-$PWD/$BUILD/broker}
 logs=$BUILD/test-logs
 # Only what libraries of others do wrong stands in these files.
-export UBSAN_OPTIONS=print_stacktrace=1
+export UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=${ASAN_OPTIONS:-malloc_context_size=10}
 [ ! -f tests/sanitizers/lsan.supp ] || export LSAN_OPTIONS=suppressions=$PWD/tests/sanitizers/lsan.supp
 [ ! -f tests/sanitizers/tsan.supp ] || export TSAN_OPTIONS=suppressions=$PWD/tests/sanitizers/tsan.supp
 
