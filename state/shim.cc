@@ -3,11 +3,13 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -43,6 +45,15 @@ public:
 	std::string text;
 };
 
+/* RocksDB's own log file would end the process when the disk is full: an assertion of its writer fails. What matters comes as a status. */
+class NoLog : public rocksdb::Logger {
+public:
+	using rocksdb::Logger::Logv;
+	void Logv(const char *, va_list) override
+	{
+	}
+};
+
 /* Keys of one row set share their first two bytes. */
 constexpr size_t hint_prefix = 2;
 
@@ -76,6 +87,7 @@ void leat_shim_options(rocksdb_options_t *options, struct leat_shim_budget *budg
 {
 	options->rep.write_buffer_manager = budget->manager;
 	options->rep.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(hint_prefix));
+	options->rep.info_log = std::make_shared<NoLog>();
 	options->rep.avoid_flush_during_shutdown = true;
 	options->rep.max_bgerror_resume_count = 0;
 }

@@ -19,7 +19,7 @@ struct leat_shim_budget *leat_shim_budget_open(size_t bytes, rocksdb_cache_t *ca
 void leat_shim_budget_close(struct leat_shim_budget *budget);
 size_t leat_shim_budget_used(const struct leat_shim_budget *budget);
 
-/* The settings that c.h cannot make: the budget, insert hints for batches sorted by key, no implied flush when a database is closed. */
+/* The settings that c.h cannot make: the budget, insert hints for batches sorted by key, no implied flush when a database is closed, no log file. */
 void leat_shim_options(rocksdb_options_t *options, struct leat_shim_budget *budget);
 
 /* Flushes all of @handles in one atomic step. NULL, or a text that the caller frees with rocksdb_free(). */

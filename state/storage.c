@@ -89,8 +89,6 @@ rocksdb_options_t *leat_storage_options(struct leat_storage *storage, bool wal)
 	rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
 	rocksdb_options_set_compression(options, rocksdb_no_compression);
 	rocksdb_options_set_max_open_files(options, OPEN_FILES);
-	rocksdb_options_set_keep_log_file_num(options, 2);
-	rocksdb_options_set_info_log_level(options, 5);
 	rocksdb_options_set_stats_dump_period_sec(options, 0);
 	rocksdb_options_set_stats_persist_period_sec(options, 0);
 	leat_shim_options(options, storage->budget);

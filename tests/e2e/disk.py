@@ -64,4 +64,4 @@ def run(index, mode, at):
 
 cases = [(mode, at) for mode in ("enospc", "eio") for at in (1, 20, 60, 120)] + [("sync", 1), ("sync", 12), ("short", 5)]
 with concurrent.futures.ThreadPoolExecutor(6) as pool:
-    sys.exit(0 if all(pool.map(lambda i: run(i, *cases[i]), range(len(cases)))) else 1)
+    sys.exit(0 if all(list(pool.map(lambda i: run(i, *cases[i]), range(len(cases))))) else 1)

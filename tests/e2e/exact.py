@@ -185,7 +185,12 @@ def wait_for_topic(topic, partitions, seconds=60):
     return False
 
 
+FAILED = []
+
+
 def report(name, ok, text=""):
     print("%s %s%s" % ("ok" if ok else "not ok", name, ": " + text if text else ""))
+    if not ok:
+        FAILED.append(name)
     sys.stdout.flush()
     return ok

@@ -16,21 +16,23 @@ def status_stopped(pid):
         return False
 
 
-def committed_by(state, instance):
-    """Lines of an instance's log, so that we see it take part again."""
-    return len(open(os.path.join(state, instance + ".log")).read())
+def commits_again(log, after):
+    """Whether the status lines behind a place in the log show that commits go on."""
+    counts = [json.loads(line)["commits"] for line in log[after:].split("\n") if line.startswith('{"events"') and line.endswith("}")]
+    return len(counts) > 1 and counts[-1] > counts[0]
 
 
 def run(index, point, asleep):
     name = "z%d-%d" % (time.time() * 1000 % 1e8, index)
     env = {"EXACT_APP": name, "EXACT_IN": name + "-in", "EXACT_OUT": name + "-out"}
     state = tempfile.mkdtemp(prefix="leat-zombie-")
-    args = ["--set", "tasks=4"]
+    args = ["--set", "tasks=4", "--json"]
     rnd = random.Random(index)
     a, b = (Leat(state, env, instance=i, args=args) for i in "ab")
+    a.quiet = False
     a.start({"LEAT_CRASH_STOP": "%s:%d" % (point, rnd.randrange(20, 60))} if point else None)
     wait_for_topic(name + "-in", 4)
-    feeder = Feeder(name + "-in", list(events(12000, 500, index, bad_every=100)), 6 + asleep)
+    feeder = Feeder(name + "-in", list(events(14000, 500, index, bad_every=100)), 10 + asleep)
     feeder.start()
     b.start()
     if point:
@@ -42,12 +44,12 @@ def run(index, point, asleep):
         a.kill(signal.SIGSTOP)
     stopped = status_stopped(a.process.pid) or not point
     time.sleep(asleep)
-    size = committed_by(state, "a")
+    before = open(a.log).read()
     woken = time.time()
     a.kill(signal.SIGCONT)
     back = None
     while time.time() < woken + 10 and back is None:
-        if not a.alive() or " runs (" in open(os.path.join(state, "a.log")).read()[size:]:
+        if not a.alive() or commits_again(open(a.log).read(), len(before)):
             back = time.time() - woken
         time.sleep(0.05)
     feeder.join()
@@ -71,7 +73,7 @@ def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     cases = [(p, s) for _ in range(rounds) for s in (SESSION, TRANSACTION) for p in (None, *(INSIDE if rounds > 1 or s == SESSION else INSIDE[-2:]))]
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("SIDE_BY_SIDE", "5"))) as pool:
-        return 0 if all(pool.map(lambda i: run(i, *cases[i]), range(len(cases)))) else 1
+        return 0 if all(list(pool.map(lambda i: run(i, *cases[i]), range(len(cases))))) else 1
 
 
 sys.exit(main())
