@@ -571,8 +571,13 @@ static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->rejection_count; i++) {
 		const struct leat_rejection *bad = &lane->rejections[i];
-		if (bad->intake->source->on_bad == LEAT_BAD_HALT)
-			return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld",
+		if (bad->intake->source->on_bad != LEAT_BAD_HALT)
+			continue;
+		if (!lane->halt.last) {
+			lane->halt = (struct leat_halt){ .set = true, .intake = (size_t)(bad->intake - lane->intakes), .offset = bad->record->offset };
+			return leat_fail(fault, LEAT_EABORT, "%s[%d]: a bad event at offset %lld; what lies before it is done again and committed", bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset);
+		}
+		return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld",
 					 bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset, bad->reason, lane->pipeline->path, bad->intake->source->topic,
 					 (int)lane->task, (long long)bad->record->offset);
 	}
@@ -588,6 +593,8 @@ static void evict(struct leat_lane *lane)
 long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int stream;
+	if (!lane->touched && leat_intake_halts(lane, lane->halt.intake))
+		lane->halt = (struct leat_halt){ .last = true };
 	if (leat_shared_refresh(lane) < 0)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	LEAT_TRY(leat_intake_fill(lane, &stream, fault));

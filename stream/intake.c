@@ -226,9 +226,17 @@ static int refill(struct leat_lane *lane, struct leat_intake *intake, int64_t no
 	return 0;
 }
 
-static bool ready(const struct leat_intake *intake)
+/* Is the next record of this input, or one behind it, what the task has to stop at? */
+bool leat_intake_halts(const struct leat_lane *lane, size_t source)
 {
-	return intake->at < intake->taken && intake->blocked_until_us == 0;
+	const struct leat_intake *intake = &lane->intakes[source];
+	return lane->halt.set && lane->halt.intake == source && intake->at < intake->taken && intake->records[intake->at].offset >= lane->halt.offset;
+}
+
+static bool ready(const struct leat_lane *lane, size_t source)
+{
+	const struct leat_intake *intake = &lane->intakes[source];
+	return intake->at < intake->taken && intake->blocked_until_us == 0 && !leat_intake_halts(lane, source);
 }
 
 /* Events that are re-keyed must not run further ahead of the other senders' than skew_ms: the receivers would have to hold them. */
@@ -255,7 +263,7 @@ static struct leat_intake *choose(struct leat_lane *lane, int stream, int64_t no
 		struct leat_intake *intake = &lane->intakes[i];
 		if (intake->source->deltas)
 			continue;
-		if (!ready(intake)) {
+		if (!ready(lane, i)) {
 			wait |= !intake->at_end && intake->blocked_until_us == 0;
 			continue;
 		}
