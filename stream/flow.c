@@ -435,19 +435,28 @@ static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct l
 	return flush_emitted(lane, node->node, fault);
 }
 
+static void clear_range(struct leat_stream_run *run, size_t from, size_t end)
+{
+	for (size_t slot = run->stream->base; slot < run->stream->layout.count; slot++) {
+		struct leat_column *column = &run->columns[slot];
+		size_t size = leat_type_size(column->type) * column->width;
+		memset(column->null + from, 1, end - from);
+		memset((char *)column->data + from * size, 0, (end - from) * size);
+	}
+}
+
 /* Added columns of a stream where branches meet: a row that came past their operator must read null. Re-keyed rows bring theirs along. */
 static void clear_added(const struct leat_lane *lane, struct leat_stream_run *run)
 {
-	for (size_t slot = run->stream->base; run->stream->joins && slot < run->stream->layout.count; slot++) {
-		struct leat_column *column = &run->columns[slot];
-		size_t size = leat_type_size(column->type) * column->width;
-		for (size_t row = 0; row < run->rows; row++) {
-			if (run->stream->emitter < 0 && lane->pipeline->sources[run->source[row]].rekey >= 0)
-				continue;
-			column->null[row] = 1;
-			memset((char *)column->data + row * size, 0, size);
-		}
+	size_t from = 0;
+	for (size_t row = 0; run->stream->joins && row < run->rows; row++) {
+		if (run->stream->emitter >= 0 || lane->pipeline->sources[run->source[row]].rekey < 0)
+			continue;
+		clear_range(run, from, row);
+		from = row + 1;
 	}
+	if (run->stream->joins && from < run->rows)
+		clear_range(run, from, run->rows);
 }
 
 static void forget_rows(struct leat_lane *lane, int stream)
