@@ -158,7 +158,6 @@ static void by_the_engine(struct lines *lines, const char *lateness)
 		if (strncmp(at, "sessions: ", 10) == 0)
 			add_line(lines, at + 10, strcspn(at + 10, "\n"));
 	free(got);
-	scenario_host_close(host);
 	for (size_t i = 0; i <= count; i++)
 		free((char *)(uintptr_t)when[i]);
 	free(when);
