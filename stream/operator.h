@@ -131,7 +131,7 @@ int leat_lookup(struct leat_task *task, int table, struct leat_bytes key, const 
 int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, void **out);
 /*
  * Adds to the entry of a LEAT_SHARED table: @delta has one number per number of the entry. LEAT_MERGE_SUM: int64 entries,
- * @delta int64. LEAT_MERGE_FACTOR: float entries, @delta float, and @curvature is the step's h (DESIGN.md of the project, shared tables).
+ * @delta int64. LEAT_MERGE_FACTOR: float entries, @delta float, and @curvature is the step's h: the bound that its model states on lr·w·|u|².
  * This task reads its own deltas at once, others after the owner has merged them. LEAT_ENOMEM, LEAT_ELIMIT.
  */
 int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature);
