@@ -122,7 +122,8 @@ static void connect_tables(struct leat_lane *lane, struct leat_node_run *run)
 		struct leat_group_run *group = &lane->groups[table->group];
 		run->view.tables[i] = (struct leat_table_view){ .row = group->row[run->node->stream], .offset = leat_rows_offset(group->rows, table->index),
 								.bit = 1u << table->index, .quick = table->ttl_ms ? 0 : 1u << table->index,
-								.expires = table->ttl_ms > 0, .rows = group->rows };
+								.expires = table->ttl_ms > 0, .rows = group->rows,
+								.shared = leat_shared_table(lane, (int)(run - lane->nodes), (int)i) };
 	}
 }
 
@@ -294,6 +295,11 @@ static void hash_keys(struct leat_stream_run *run)
 		run->key_hash[run->hashed] = leat_murmur2(run->key[run->hashed].data, run->key[run->hashed].length);
 }
 
+static size_t key_most(const struct leat_group *group)
+{
+	return group->kind == LEAT_SHARED ? LEAT_SHARED_KEY_MOST : LEAT_ROW_KEY_MAX;
+}
+
 /* Rows whose key is null cannot reach a table: they are rejected and leave the selection. */
 static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, const struct leat_group_run *group, uint16_t *rows, size_t count)
 {
@@ -302,7 +308,7 @@ static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, c
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct leat_bytes key = table_key(group->group, run, slot, rows[i]);
-		if (key.data && key.length <= LEAT_ROW_KEY_MAX) {
+		if (key.data && key.length <= key_most(group->group)) {
 			rows[kept++] = rows[i];
 			continue;
 		}
@@ -316,7 +322,7 @@ static bool any_keyless(const struct leat_group *group, const struct leat_stream
 {
 	for (size_t i = 0; i < count; i++) {
 		struct leat_bytes key = table_key(group, run, slot, rows[i]);
-		if (!key.data || key.length > LEAT_ROW_KEY_MAX)
+		if (!key.data || key.length > key_most(group))
 			return true;
 	}
 	return false;
