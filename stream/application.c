@@ -1,6 +1,8 @@
 /* The application: one process' share of a pipeline: transport, topics, instance folder, reference tables, workers. */
 #include "stream/application.h"
 #include "stream/shared.h"
+#include "stream/trim.h"
+#include "stream/trim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -246,6 +248,8 @@ int leat_open_interruptible(struct leat **out, const struct leat_config *config,
 	set_up_engine(leat, config);
 	for (size_t i = 0; rc >= 0 && i < leat->pipeline->table_count; i++)
 		rc = leat_reference_load(leat->pipeline->tables[i].reference, leat->transport, leat->registry, fault);
+	if (rc >= 0 && (rc = leat_trims_open(&leat->engine.trims, leat->pipeline, leat->transport, leat->engine.tasks)) < 0)
+		leat_fail(fault, rc, "out of memory");
 	if (rc >= 0 && leat->pipeline->deltas_source >= 0)
 		rc = leat_replica_open(&leat->engine.replica, leat->pipeline, leat->transport, leat->engine.tasks, fault);
 	if (rc < 0)
@@ -363,6 +367,7 @@ int leat_wait(struct leat *leat, int64_t timeout_ms, struct leat_fault *fault)
 		if (now - leat->tables_us > TABLES_EVERY_US) {
 			leat->tables_us = now;
 			LEAT_TRY(follow_tables(leat, fault));
+			leat_trims_run(leat->engine.trims);
 			if (leat->until_end)
 				stop_at_end(leat, now);
 		}
@@ -385,6 +390,7 @@ void leat_close(struct leat *leat)
 	}
 	leat_free(leat->workers);
 	leat_replica_close(leat->engine.replica);
+	leat_trims_close(leat->engine.trims);
 	leat_pipeline_free(leat->pipeline);
 	if (leat->transport)
 		leat->transport->ops->close(leat->transport);

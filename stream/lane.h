@@ -28,6 +28,7 @@ struct leat_engine {
 	size_t rows_memory;                  /* bytes of row memory per lane                       */
 	size_t behind_max;                   /* changelog records the store may lag, per lane      */
 	struct leat_replica *replica;        /* of the shared tables, NULL: there are none          */
+	struct leat_trims *trims;            /* NULL: internal topics are not trimmed               */
 	bool accept_state_loss;
 };
 
@@ -148,6 +149,8 @@ struct leat_lane {
 	uint64_t restored;
 	bool discarded, skipped, flow_open, restored_row;
 	int64_t row_positions[LEAT_SOURCES_MAX];   /* what the task row says */
+	bool row_found;                      /* there is a task row */
+	int64_t trimmed_us, trim_next[LEAT_SOURCES_MAX], trim_last[LEAT_SOURCES_MAX];   /* trim.c */
 	int64_t flushed_offset;              /* changelog position that is on disk for sure */
 	uint64_t gap_events;
 

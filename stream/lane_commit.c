@@ -2,6 +2,7 @@
 #include "stream/lane_row.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
+#include "stream/trim.h"
 
 size_t leat_lane_dirty_bytes(const struct leat_lane *lane)
 {
@@ -146,6 +147,7 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].kind == LEAT_KEYED)
 			leat_rows_committed(lane->groups[i].rows, lane->sequence);
+	leat_trims_note(lane->engine->trims, lane);
 	leat_crashpoint("commit.before_store");
 	if (!lane->ops->keeps_rows) {
 		rc = add_mark(lane, lane->ops->session_changelog_end(lane->session, lane->task));
