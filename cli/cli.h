@@ -44,6 +44,8 @@ void leat_tool_close(struct leat_transport *transport, struct leat_storage *stor
 int leat_tool_schemas(const char *given, char **out, struct leat_fault *fault);
 /* The topic is made with @partitions if it is absent; one that is there stays as it is. */
 int leat_tool_topic(struct leat_transport *transport, const char *topic, int32_t partitions, bool compacted, struct leat_fault *fault);
+/* The same without retention: events of long ago would be deleted by it as soon as they are written. */
+int leat_tool_topic_kept(struct leat_transport *transport, const char *topic, int32_t partitions, struct leat_fault *fault);
 /* Waits; a signal ends it early. */
 void leat_tool_nap(int64_t us);
 

@@ -46,7 +46,7 @@ static void print_stats(const struct leat_shop_stats *stats, bool json)
 
 static struct leat_shop_run shop_of(const struct generate *generate, const char *schemas)
 {
-	struct leat_shop_run run = { .shop = leat_shop_defaults(), .topics = { generate->prefix, schemas, (int32_t)generate->partitions }, .paced = generate->rate > 0, .react = generate->react,
+	struct leat_shop_run run = { .shop = leat_shop_defaults(), .topics = { generate->prefix, schemas, (int32_t)generate->partitions, generate->rate <= 0 }, .paced = generate->rate > 0, .react = generate->react,
 				     .events = (uint64_t)generate->events, .seconds = generate->seconds, .stop = leat_interrupted };
 	run.shop.users = (int64_t)generate->users;
 	run.shop.items = (int64_t)generate->items;

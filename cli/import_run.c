@@ -345,10 +345,10 @@ static int open_targets(struct running *running, struct leat_fault *fault)
 {
 	struct leat_map *map = running->map;
 	struct leat_transport *transport = running->import->transport;
-	LEAT_TRY(leat_tool_topic(transport, map->dead_letters, (int32_t)map->partitions, false, fault));
+	LEAT_TRY(leat_tool_topic_kept(transport, map->dead_letters, (int32_t)map->partitions, fault));
 	for (size_t i = 0; i < map->target_count; i++) {
 		struct leat_map_target *target = &map->targets[i];
-		LEAT_TRY(leat_tool_topic(transport, target->topic, (int32_t)map->partitions, false, fault));
+		LEAT_TRY(leat_tool_topic_kept(transport, target->topic, (int32_t)map->partitions, fault));
 		char *subject = leat_printf("%s-value", target->topic);
 		int rc = subject ? leat_registry_register(running->import->registry, subject, leat_schema_json(target->schema), &target->schema_id, fault) : no_memory(fault);
 		leat_free(subject);

@@ -9,7 +9,7 @@
 /* ---- events to records (cli/shop_write.c); one thread ---- */
 struct leat_shop_writer;
 /* Topics are @prefix + clicks, purchases, feedback, ads; @schemas: folder of their *.avsc; @partitions of those that are not there yet. Makes the topics. */
-struct leat_shop_writer_config { const char *prefix, *schemas; int32_t partitions; };
+struct leat_shop_writer_config { const char *prefix, *schemas; int32_t partitions; bool keep; };      /* keep: topics made here have no retention */
 int leat_shop_writer_open(struct leat_shop_writer **out, struct leat_transport *transport, struct leat_registry *registry, const struct leat_shop_writer_config *config, struct leat_fault *fault);
 /* Sends what is queued. */
 int leat_shop_writer_flush(struct leat_shop_writer *writer, struct leat_fault *fault);

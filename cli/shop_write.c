@@ -67,7 +67,8 @@ static int open_form(struct leat_shop_writer *writer, struct leat_registry *regi
 	if (rc >= 0)
 		rc = compile_form(form, fault);
 	if (rc >= 0)
-		rc = leat_tool_topic(writer->transport, form->topic, config->partitions, topic == LEAT_SHOP_ADS, fault);
+		rc = config->keep && topic != LEAT_SHOP_ADS ? leat_tool_topic_kept(writer->transport, form->topic, config->partitions, fault)
+							    : leat_tool_topic(writer->transport, form->topic, config->partitions, topic == LEAT_SHOP_ADS, fault);
 	if (rc >= 0 && !(subject = leat_printf("%s-value", form->topic)))
 		rc = leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	if (rc >= 0)

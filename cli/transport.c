@@ -70,12 +70,21 @@ int leat_tool_schemas(const char *given, char **out, struct leat_fault *fault)
 	return rc;
 }
 
+static int ensure(struct leat_transport *transport, const struct leat_topic_spec *spec, struct leat_fault *fault)
+{
+	int32_t count;
+	int rc = transport->ops->partitions(transport, spec->name, &count, fault);
+	return rc == LEAT_ENOTFOUND ? transport->ops->create(transport, spec, fault) : rc;
+}
+
 int leat_tool_topic(struct leat_transport *transport, const char *topic, int32_t partitions, bool compacted, struct leat_fault *fault)
 {
-	struct leat_topic_spec spec = { .name = topic, .partitions = partitions, .compacted = compacted };
-	int32_t count;
-	int rc = transport->ops->partitions(transport, topic, &count, fault);
-	return rc == LEAT_ENOTFOUND ? transport->ops->create(transport, &spec, fault) : rc;
+	return ensure(transport, &(struct leat_topic_spec){ .name = topic, .partitions = partitions, .compacted = compacted }, fault);
+}
+
+int leat_tool_topic_kept(struct leat_transport *transport, const char *topic, int32_t partitions, struct leat_fault *fault)
+{
+	return ensure(transport, &(struct leat_topic_spec){ .name = topic, .partitions = partitions, .retention_ms = -1 }, fault);
 }
 
 void leat_tool_nap(int64_t us)
