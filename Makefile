@@ -181,7 +181,7 @@ INCLUDEDIR = $(DESTDIR)$(PREFIX)/include/leat
 SHAREDIR   = $(DESTDIR)$(PREFIX)/share
 
 install: all                          ## to PREFIX=/usr/local (and DESTDIR): program, libraries, headers, pkg-config files, man page, pipelines, schemas
-	install -d $(DESTDIR)$(PREFIX)/bin $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(SHAREDIR)/man/man1 $(SHAREDIR)/leat/pipelines $(SHAREDIR)/leat/schemas
+	install -d $(DESTDIR)$(PREFIX)/bin $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(SHAREDIR)/man/man1 $(SHAREDIR)/leat/pipelines/import $(SHAREDIR)/leat/schemas
 	install -m 755 $(BUILD)/leat $(DESTDIR)$(PREFIX)/bin/leat
 	install -m 644 $(LIBLEAT) $(LIBDIR)/libleat.a
 	install -m 755 $(LIBSO) $(LIBDIR)/libleat.so.$(VERSION)
@@ -192,6 +192,7 @@ install: all                          ## to PREFIX=/usr/local (and DESTDIR): pro
 	for p in leat leat-static; do sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PKGS@|$(PKGS)|' scripts/templates/$$p.pc.in > $(LIBDIR)/pkgconfig/$$p.pc; done
 	sed 's|@VERSION@|$(VERSION)|' man/leat.1 > $(SHAREDIR)/man/man1/leat.1
 	install -m 644 $(wildcard pipelines/*.yaml) $(SHAREDIR)/leat/pipelines
+	install -m 644 $(wildcard pipelines/import/*.yaml) $(SHAREDIR)/leat/pipelines/import
 	install -m 644 $(wildcard schemas/*.avsc) schemas/ids.txt $(SHAREDIR)/leat/schemas
 	[ -n "$(DESTDIR)" ] || ldconfig || true
 uninstall:                            ## takes away what install put there

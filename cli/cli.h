@@ -35,8 +35,10 @@ struct leat_storage;
 struct leat_fault;
 /* @brokers or @embedded; neither or both: usage error already printed, as all others. 0 or an exit status. The caller closes the transport, then the storage. */
 int leat_tool_transport(const struct leat_verb *verb, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);
-/* The same under the name of an application, whose positions it may then read. */
-int leat_tool_transport_of(const struct leat_verb *verb, const char *application, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);
+/* The same under the name of an application, whose positions it may then move, with librdkafka settings (NULL key ends; may be NULL). */
+struct leat_pair_text;
+struct leat_tool_of { const char *application; const struct leat_pair_text *settings; };
+int leat_tool_transport_of(const struct leat_verb *verb, const struct leat_tool_of *of, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);
 void leat_tool_close(struct leat_transport *transport, struct leat_storage *storage);
 /* The folder of schemas: @given, else ./schemas, else the one installed with this program. Free with leat_free(). LEAT_ECONFIG when there is none. */
 int leat_tool_schemas(const char *given, char **out, struct leat_fault *fault);

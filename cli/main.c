@@ -9,7 +9,7 @@
 #endif
 
 static const struct leat_verb *const verbs[] = {
-	&leat_verb_run, &leat_verb_check, &leat_verb_graph, &leat_verb_operators, &leat_verb_test, &leat_verb_generate, &leat_verb_tail, &leat_verb_import,
+	&leat_verb_run, &leat_verb_check, &leat_verb_graph, &leat_verb_operators, &leat_verb_test, &leat_verb_generate, &leat_verb_tail, &leat_verb_import, &leat_verb_skip,
 };
 
 static int help(FILE *out)

@@ -8,10 +8,10 @@
 
 enum { TOOL_MEMORY = 64 << 20 };
 
-int leat_tool_transport_of(const struct leat_verb *verb, const char *application, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out)
+int leat_tool_transport_of(const struct leat_verb *verb, const struct leat_tool_of *of, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out)
 {
 	struct leat_fault fault = { 0 };
-	struct leat_transport_config config = { .application = application, .instance = "tool", .brokers = brokers, .directory = embedded };
+	struct leat_transport_config config = { .application = of->application, .instance = "tool", .brokers = brokers, .directory = embedded, .settings = embedded ? NULL : of->settings };
 	*out = NULL;
 	*storage = NULL;
 	if (!brokers == !embedded)
@@ -29,7 +29,7 @@ int leat_tool_transport_of(const struct leat_verb *verb, const char *application
 
 int leat_tool_transport(const struct leat_verb *verb, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out)
 {
-	return leat_tool_transport_of(verb, "leat-tool", brokers, embedded, storage, out);
+	return leat_tool_transport_of(verb, &(struct leat_tool_of){ .application = "leat-tool" }, brokers, embedded, storage, out);
 }
 
 void leat_tool_close(struct leat_transport *transport, struct leat_storage *storage)

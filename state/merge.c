@@ -3,14 +3,22 @@
 
 #include <math.h>
 
-#define GRID_MOST 274877906944.0   /* 2^38: values up to 16,384 */
+#define GRID_MOST 0x1p38
+#define ROUNDER 0x1.8p52   /* beside it doubles lie 1 apart: adding it rounds to the nearest integer, which its low bits then hold */
+
+/* As llrint() within the clamp, without a call: the loops below run for every event. */
+static inline int64_t to_grid(double value)
+{
+	double scaled = value == value ? value * LEAT_GRID : 0;
+	scaled = scaled > -GRID_MOST ? scaled : -GRID_MOST;
+	scaled = scaled < GRID_MOST ? scaled : GRID_MOST;
+	union { double number; int64_t bits; } rounded = { .number = scaled + ROUNDER }, zero = { .number = ROUNDER };
+	return rounded.bits - zero.bits;
+}
 
 int64_t leat_grid_from(double value)
 {
-	double scaled = value * LEAT_GRID;
-	if (isnan(scaled))
-		return 0;
-	return llrint(fmin(fmax(scaled, -GRID_MOST), GRID_MOST));
+	return to_grid(value);
 }
 
 double leat_merge_factor(const double *curvature, size_t count)
@@ -23,11 +31,48 @@ double leat_merge_factor(const double *curvature, size_t count)
 		apart += -expm1(-h);
 		senders += h > 0;
 	}
-	return senders < 2 || apart <= 0 ? 1 : -expm1(-all) / apart;
+	if (senders < 2 || apart <= 0)
+		return 1;
+	double factor = -expm1(-all) / apart;
+	return factor < 1 ? factor : 1;   /* tiny curvatures round to either side of 1 */
 }
 
 void leat_merge_apply(int64_t *base, const int64_t *delta, size_t count, double factor)
 {
+	for (size_t i = 0; i < count; i++) {
+		double scaled = (double)delta[i] * factor;
+		bool whole = factor == 1 || !(scaled > -0x1p62 && scaled < 0x1p62);   /* beyond, llrint() is undefined; no task sends that */
+		base[i] = leat_merge_plus(base[i], whole ? delta[i] : llrint(scaled));
+	}
+}
+
+void leat_merge_step_factor(const float *restrict delta, const int64_t *restrict base, int64_t *restrict pending, int64_t *restrict current, float *restrict visible, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int64_t step = to_grid((double)delta[i]);
+		pending[i] = leat_merge_plus(pending[i], step);
+		current[i] = leat_merge_plus(current[i], step);
+		visible[i] = (float)((double)leat_merge_plus(base[i], pending[i]) * (1 / LEAT_GRID));
+	}
+}
+
+void leat_merge_step_sum(const int64_t *restrict delta, const int64_t *restrict base, int64_t *restrict pending, int64_t *restrict current, int64_t *restrict visible, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		pending[i] = leat_merge_plus(pending[i], delta[i]);
+		current[i] = leat_merge_plus(current[i], delta[i]);
+		visible[i] = leat_merge_plus(base[i], pending[i]);
+	}
+}
+
+void leat_merge_show_factor(const int64_t *base, const int64_t *pending, float *visible, size_t count)
+{
 	for (size_t i = 0; i < count; i++)
-		base[i] += factor == 1 ? delta[i] : llrint((double)delta[i] * factor);
+		visible[i] = (float)((double)(pending ? leat_merge_plus(base[i], pending[i]) : base[i]) * (1 / LEAT_GRID));
+}
+
+void leat_merge_show_sum(const int64_t *base, const int64_t *pending, int64_t *visible, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		visible[i] = pending ? leat_merge_plus(base[i], pending[i]) : base[i];
 }

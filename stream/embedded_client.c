@@ -373,6 +373,14 @@ static int client_owner(struct leat_session *session, const char *topic, int32_t
 	return 0;
 }
 
+/* Who owns the directory may be running the application's tasks. */
+static int client_position_set(struct leat_transport *transport, const char *topic, int32_t partition, int64_t offset, const char *metadata, struct leat_fault *fault)
+{
+	(void)topic, (void)partition, (void)offset, (void)metadata;
+	const struct client *client = client_of(transport);
+	return leat_fail(fault, LEAT_EBUSY, "%s is in use by process %lld; stop it first", client->directory.path, (long long)client->link.pid);
+}
+
 static int client_fence(struct leat_session *session, const char *transactional_id, struct leat_fault *fault)
 {
 	(void)session, (void)transactional_id, (void)fault;
@@ -485,6 +493,7 @@ static const struct leat_transport_ops client_ops = {
 	.store_discard = client_store_discard,
 	.feed_lag = client_feed_lag,
 	.session_close = client_session_close,
+	.position_set = client_position_set,
 };
 
 int leat_client_open(struct leat_transport **out, struct leat_directory *directory, const struct leat_clock *clock, struct leat_fault *fault)

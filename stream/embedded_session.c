@@ -1,5 +1,6 @@
 /* Sessions of the embedded transport: what a worker sends, commits and waits for. */
 #include "stream/embedded_session.h"
+#include "stream/embedded_skip.h"
 
 /*
  * A plain writer (worker -1) has no transaction. What it sends waits for company until so much has come or the oldest has waited so long when the next
@@ -309,4 +310,5 @@ const struct leat_transport_ops leat_embedded_ops = {
 	.store_discard = leat_embedded_store_discard,
 	.feed_lag = leat_embedded_feed_lag,
 	.session_close = session_close,
+	.position_set = leat_embedded_position_set,
 };

@@ -122,7 +122,8 @@ static void connect_tables(struct leat_lane *lane, struct leat_node_run *run)
 		struct leat_group_run *group = &lane->groups[table->group];
 		run->view.tables[i] = (struct leat_table_view){ .row = group->row[run->node->stream], .offset = leat_rows_offset(group->rows, table->index),
 								.bit = 1u << table->index, .quick = table->ttl_ms ? 0 : 1u << table->index,
-								.expires = table->ttl_ms > 0, .rows = group->rows };
+								.expires = table->ttl_ms > 0, .rows = group->rows,
+								.shared = leat_shared_table(lane, (int)(run - lane->nodes), (int)i) };
 	}
 }
 
@@ -294,6 +295,11 @@ static void hash_keys(struct leat_stream_run *run)
 		run->key_hash[run->hashed] = leat_murmur2(run->key[run->hashed].data, run->key[run->hashed].length);
 }
 
+static size_t key_most(const struct leat_group *group)
+{
+	return group->kind == LEAT_SHARED ? LEAT_SHARED_KEY_MOST : LEAT_ROW_KEY_MAX;
+}
+
 /* Rows whose key is null cannot reach a table: they are rejected and leave the selection. */
 static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, const struct leat_group_run *group, uint16_t *rows, size_t count)
 {
@@ -302,7 +308,7 @@ static size_t drop_keyless(struct leat_lane *lane, struct leat_node_run *node, c
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct leat_bytes key = table_key(group->group, run, slot, rows[i]);
-		if (key.data && key.length <= LEAT_ROW_KEY_MAX) {
+		if (key.data && key.length <= key_most(group->group)) {
 			rows[kept++] = rows[i];
 			continue;
 		}
@@ -316,7 +322,7 @@ static bool any_keyless(const struct leat_group *group, const struct leat_stream
 {
 	for (size_t i = 0; i < count; i++) {
 		struct leat_bytes key = table_key(group, run, slot, rows[i]);
-		if (!key.data || key.length > LEAT_ROW_KEY_MAX)
+		if (!key.data || key.length > key_most(group))
 			return true;
 	}
 	return false;
@@ -429,19 +435,28 @@ static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct l
 	return flush_emitted(lane, node->node, fault);
 }
 
+static void clear_range(struct leat_stream_run *run, size_t from, size_t end)
+{
+	for (size_t slot = run->stream->base; slot < run->stream->layout.count; slot++) {
+		struct leat_column *column = &run->columns[slot];
+		size_t size = leat_type_size(column->type) * column->width;
+		memset(column->null + from, 1, end - from);
+		memset((char *)column->data + from * size, 0, (end - from) * size);
+	}
+}
+
 /* Added columns of a stream where branches meet: a row that came past their operator must read null. Re-keyed rows bring theirs along. */
 static void clear_added(const struct leat_lane *lane, struct leat_stream_run *run)
 {
-	for (size_t slot = run->stream->base; run->stream->joins && slot < run->stream->layout.count; slot++) {
-		struct leat_column *column = &run->columns[slot];
-		size_t size = leat_type_size(column->type) * column->width;
-		for (size_t row = 0; row < run->rows; row++) {
-			if (run->stream->emitter < 0 && lane->pipeline->sources[run->source[row]].rekey >= 0)
-				continue;
-			column->null[row] = 1;
-			memset((char *)column->data + row * size, 0, size);
-		}
+	size_t from = 0;
+	for (size_t row = 0; run->stream->joins && row < run->rows; row++) {
+		if (run->stream->emitter >= 0 || lane->pipeline->sources[run->source[row]].rekey < 0)
+			continue;
+		clear_range(run, from, row);
+		from = row + 1;
 	}
+	if (run->stream->joins && from < run->rows)
+		clear_range(run, from, run->rows);
 }
 
 static void forget_rows(struct leat_lane *lane, int stream)
@@ -565,8 +580,13 @@ static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->rejection_count; i++) {
 		const struct leat_rejection *bad = &lane->rejections[i];
-		if (bad->intake->source->on_bad == LEAT_BAD_HALT)
-			return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld",
+		if (bad->intake->source->on_bad != LEAT_BAD_HALT)
+			continue;
+		if (!lane->halt.last) {
+			lane->halt = (struct leat_halt){ .set = true, .intake = (size_t)(bad->intake - lane->intakes), .offset = bad->record->offset };
+			return leat_fail(fault, LEAT_EABORT, "%s[%d]: a bad event at offset %lld; what lies before it is done again and committed", bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset);
+		}
+		return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld",
 					 bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset, bad->reason, lane->pipeline->path, bad->intake->source->topic,
 					 (int)lane->task, (long long)bad->record->offset);
 	}
@@ -582,6 +602,8 @@ static void evict(struct leat_lane *lane)
 long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int stream;
+	if (!lane->touched && leat_intake_halts(lane, lane->halt.intake))
+		lane->halt = (struct leat_halt){ .last = true };
 	if (leat_shared_refresh(lane) < 0)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	LEAT_TRY(leat_intake_fill(lane, &stream, fault));

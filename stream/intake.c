@@ -154,10 +154,16 @@ static enum leat_bad event_time(const struct leat_intake *intake, const struct l
 	return columns[slot].null[row] || *time_ms <= 0 || future ? LEAT_BAD_BAD_TIME : LEAT_BAD_NONE;
 }
 
+/* Is there more than one input of rows? */
+static bool merges(const struct leat_lane *lane)
+{
+	return lane->pipeline->source_count > (lane->pipeline->deltas_source >= 0 ? 2u : 1u);
+}
+
 /* Columns that this source does not fill are null in its rows. */
 static void clear_missing(struct leat_lane *lane, const struct leat_source *source, struct leat_stream_run *run, size_t row)
 {
-	if (lane->pipeline->source_count == 1)
+	if (!merges(lane))
 		return;
 	for (size_t slot = 0; slot < run->stream->base; slot++) {
 		struct leat_column *column = &run->columns[slot];
@@ -220,9 +226,17 @@ static int refill(struct leat_lane *lane, struct leat_intake *intake, int64_t no
 	return 0;
 }
 
-static bool ready(const struct leat_intake *intake)
+/* Is the next record of this input, or one behind it, what the task has to stop at? */
+bool leat_intake_halts(const struct leat_lane *lane, size_t source)
 {
-	return intake->at < intake->taken && intake->blocked_until_us == 0;
+	const struct leat_intake *intake = &lane->intakes[source];
+	return lane->halt.set && lane->halt.intake == source && intake->at < intake->taken && intake->records[intake->at].offset >= lane->halt.offset;
+}
+
+static bool ready(const struct leat_lane *lane, size_t source)
+{
+	const struct leat_intake *intake = &lane->intakes[source];
+	return intake->at < intake->taken && intake->blocked_until_us == 0 && !leat_intake_halts(lane, source);
 }
 
 /* Events that are re-keyed must not run further ahead of the other senders' than skew_ms: the receivers would have to hold them. */
@@ -247,7 +261,9 @@ static struct leat_intake *choose(struct leat_lane *lane, int stream, int64_t no
 	bool wait = false;
 	for (size_t i = 0; i < lane->pipeline->source_count; i++) {
 		struct leat_intake *intake = &lane->intakes[i];
-		if (!ready(intake)) {
+		if (intake->source->deltas)
+			continue;
+		if (!ready(lane, i)) {
 			wait |= !intake->at_end && intake->blocked_until_us == 0;
 			continue;
 		}
@@ -317,16 +333,26 @@ static int next_timer(struct leat_lane *lane, int64_t *at_ms)
 	return 0;
 }
 
-/* Deltas of shared rows that this task owns: no row of the batch. */
-static int take_delta(struct leat_lane *lane, struct leat_intake *intake, const struct leat_record *record, struct leat_fault *fault)
+/*
+ * Deltas of shared rows that this task owns: no rows, and no part of the merge by time: they are taken as soon as they are there, else an input that is
+ * behind would keep them waiting. One that nobody can have sent stops the batch: the position stays before it.
+ */
+static int take_deltas(struct leat_lane *lane, struct leat_intake *intake, struct leat_fault *fault)
 {
-	int rc;
-	enum leat_bad bad = leat_shared_receive(lane, record, &rc);
-	if (rc < 0)
-		return leat_fail(fault, rc, "out of memory");
-	if (bad)
-		set_aside(lane, intake, record, bad);
-	took(lane, intake, record);
+	for (; intake->at < intake->taken; intake->at++) {
+		const struct leat_record *record = &intake->records[intake->at];
+		int rc;
+		enum leat_bad bad = leat_shared_receive(lane, record, &rc);
+		if (rc < 0)
+			return leat_fail(fault, rc, "out of memory");
+		if (bad) {
+			set_aside(lane, intake, record, bad);
+			return 0;
+		}
+		intake->events++;
+		intake->next_offset = record->offset + 1;
+		lane->touched = true;
+	}
 	return 0;
 }
 
@@ -337,8 +363,6 @@ static int take_row(struct leat_lane *lane, struct leat_intake *intake, struct f
 	struct leat_stream_run *run = &lane->streams[intake->source->stream];
 	size_t row = run->rows;
 	int64_t time_ms;
-	if (intake->source->deltas)
-		return take_delta(lane, intake, record, fault);
 	clear_missing(lane, intake->source, run, row);
 	int bad = intake->rekey ? leat_rekey_in_row(lane, intake, record, run, row, &time_ms) : decode(lane, intake, record, run->columns, row);
 	if (bad == LEAT_BAD_NO_MEMORY)
@@ -411,6 +435,8 @@ int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fau
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
 		if (lane->intakes[i].at == lane->intakes[i].taken)
 			LEAT_TRY(refill(lane, &lane->intakes[i], fill.now_us, fault));
+	if (lane->pipeline->deltas_source >= 0)
+		LEAT_TRY(take_deltas(lane, &lane->intakes[lane->pipeline->deltas_source], fault));
 	LEAT_TRY(next_timer(lane, &fill.timer_ms));
 	while (lane->arrivals < limit && fill.bytes < BATCH_BYTES) {
 		struct leat_intake *intake = choose(lane, fill.stream, fill.now_us);
@@ -422,10 +448,10 @@ int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fau
 		fill.stream = intake->source->stream;
 		if (took_it >= 2)
 			break;
-		if (intake->at == intake->taken && lane->pipeline->source_count > 1)
+		if (intake->at == intake->taken && merges(lane))
 			break;   /* what comes next on this input may be older than what waits on the others */
 	}
-	if (lane->arrivals == 0 && lane->pipeline->source_count > 1)
+	if (lane->arrivals == 0 && merges(lane))
 		LEAT_TRY(idle_watermark(lane, fill.now_us, fault));
 	*stream = lane->arrivals > 0 ? fill.stream : -1;
 	return 0;

@@ -245,6 +245,7 @@ static const struct leat_transport_ops ops = {
 	.store_discard = discard_store,
 	.feed_lag = kafka_feed_lag,
 	.session_close = kafka_session_close,
+	.position_set = kafka_position_set,
 };
 
 /* The names become parts of topics, group and transactional ids, and of the offsets' metadata, where '|' ends the id. */

@@ -85,7 +85,7 @@ static int flush_all(struct leat_session *session, struct leat_fault *fault)
 static int flush_or_abort(struct leat_session *session, struct leat_fault *fault)
 {
 	int rc = flush_all(session, fault);
-	if (rc >= 0 || rc == LEAT_EFENCED)
+	if (rc >= 0 || rc == LEAT_EFENCED || rc == LEAT_ELIMIT)   /* a record too large for the broker would be too large again */
 		return rc;
 	if (fault)
 		fault->code = LEAT_EABORT;

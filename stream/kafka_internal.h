@@ -98,6 +98,9 @@ int kafka_trim(struct leat_transport *transport, const char *topic, int32_t part
 /* <app>.tasks with @tasks partitions, asked through @rk; waits KAFKA_TRY_MS for the broker. */
 int kafka_tasks_topic(struct leat_kafka *kafka, rd_kafka_t *rk, int32_t tasks, struct leat_fault *fault);
 
+/* ---- kafka_skip.c ---- */
+int kafka_position_set(struct leat_transport *transport, const char *topic, int32_t partition, int64_t offset, const char *metadata, struct leat_fault *fault);
+
 /* ---- kafka_inlet.c: one partition being read; one thread ---- */
 struct kafka_inlet {
 	rd_kafka_t *rk;

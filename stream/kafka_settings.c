@@ -95,6 +95,7 @@ static const struct preset {
 	{ KAFKA_GROUP, "fetch.wait.max.ms", "5000" },               /* its topic is empty                            */
 	{ KAFKA_PRODUCERS, "enable.idempotence", "true" },
 	{ KAFKA_PRODUCERS, "compression.type", "lz4" },
+	{ KAFKA_PRODUCERS, "message.max.bytes", "2097152" },        /* a dead letter carries a whole bad message of 1 MiB, and headers */
 	{ KAFKA_PRODUCERS, "batch.num.messages", "100000" },
 	{ KAFKA_PRODUCERS, "batch.size", "1000000" },
 	{ KAFKA_PRODUCERS, "partitioner", "murmur2_random" },

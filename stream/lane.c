@@ -11,6 +11,7 @@ enum {
 	SLICE_US = 20000,
 	FENCE_AFTER_US = 2000000,       /* a dead owner's transaction is ended by us after so long */
 	DISAGREE_US = 15000000,         /* markers of one transaction are never that far apart: somebody moved the positions */
+	INCOMPLETE_US = 60000000,       /* markers of a commit lag by moments; a changelog that lacks it for so long has lost it */
 	STALE_MS = 36 * 3600 * 1000,    /* half of the changelog's delete.retention: tombstones may be gone from it */
 };
 
@@ -93,6 +94,7 @@ static int open_changelog(struct leat_lane *lane, struct leat_fault *fault)
 			return leat_fail(fault, LEAT_EGAP, "the state of task %d is ahead of its changelog %s (%lld > %lld): the topic was made again or lost committed records. --accept-state-loss goes on with what the changelog has",
 					 (int)lane->task, lane->changelog, (long long)lane->meta.changelog_offset, (long long)end);
 		LEAT_TRY(discard_store(lane, "it is ahead of the changelog", fault));
+		lane->skipped = true;   /* what is committed will never be in the changelog */
 	}
 	if (lane->meta.changelog_offset >= 0 && lane->meta.commit_wall_ms + STALE_MS < wall)
 		LEAT_TRY(discard_store(lane, "its last commit is so old that deletions may be gone from the changelog", fault));
@@ -226,7 +228,6 @@ static int start_running(struct leat_lane *lane, struct leat_fault *fault)
 	LEAT_TRY(leat_outlet_open(lane, fault));
 	LEAT_TRY(start_intakes(lane, fault));
 	LEAT_TRY(read_task_row(lane, fault));   /* once more: sender marks belong to intakes that are open only now */
-	LEAT_TRY(leat_shared_open(lane, fault));
 	for (size_t i = 0; i < lane->pipeline->node_count; i++)
 		if (!lane->pipeline->nodes[i].op)
 			LEAT_TRY(leat_rekey_out_open(lane, &lane->pipeline->nodes[i], &lane->nodes[i].rekey, fault));
@@ -270,6 +271,20 @@ static int still_disagree(struct leat_lane *lane, struct leat_fault *fault)
 	return 0;
 }
 
+/* What was committed is not in the changelog: it was deleted, or lost records. */
+static int wait_or_give_up(struct leat_lane *lane, struct leat_fault *fault)
+{
+	int64_t now = leat_clock_mono_us(lane->engine->clock);
+	if (lane->incomplete_us == 0)
+		lane->incomplete_us = now;
+	if (now - lane->incomplete_us < INCOMPLETE_US)
+		return 0;
+	if (!lane->engine->accept_state_loss)
+		return leat_fail(fault, LEAT_EGAP, "the changelog %s lacks what task %d committed last: the topic was made again or lost committed records. --accept-state-loss goes on with what the changelog has", lane->changelog, (int)lane->task);
+	lane->skipped = true;
+	return 0;
+}
+
 static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int at_end = lane->ops->keeps_rows ? 1 : restore_slice(lane, fault);
@@ -288,9 +303,10 @@ static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 		LEAT_TRY(still_disagree(lane, fault));
 		int known = read_positions(lane, fault);
 		leat_log_seldom(LEAT_INFO, lane, 2000, "task %d waits until the changelog has the last commit", (int)lane->task);
-		return known < 0 ? known : 0;
+		return known < 0 ? known : wait_or_give_up(lane, fault);
 	}
-	return start_running(lane, fault);
+	int open = leat_shared_open(lane, fault);
+	return open <= 0 ? open : start_running(lane, fault);
 }
 
 int leat_lane_advance(struct leat_lane *lane, struct leat_fault *fault)

@@ -120,6 +120,13 @@ struct leat_reason_count { const char *reason; uint64_t count; };
 
 enum leat_lane_state { LEAT_LANE_OPENING, LEAT_LANE_RESTORING, LEAT_LANE_RUNNING, LEAT_LANE_FAILED };
 
+/* A bad event that the source's on_bad: halt stops at: first what lies before it is committed (set), then it is met once more (last). */
+struct leat_halt {
+	bool set, last;
+	size_t intake;
+	int64_t offset;
+};
+
 struct leat_lane {
 	const struct leat_engine *engine;
 	const struct leat_pipeline *pipeline;
@@ -127,6 +134,8 @@ struct leat_lane {
 	struct leat_session *session;
 	int32_t task;
 	enum leat_lane_state state;
+	struct leat_halt halt;
+	int64_t incomplete_us;                   /* since when the changelog lacks the last commit; 0: it does not */
 	struct leat_fault fault;
 	char changelog[256];
 
@@ -189,6 +198,7 @@ int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fau
 void leat_intake_release(struct leat_lane *lane);
 /* Newest time less the lateness, or the smallest mark of a re-keyed input's senders. */
 int64_t leat_intake_watermark(const struct leat_intake *intake);
+bool leat_intake_halts(const struct leat_lane *lane, size_t source);
 bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_us);
 
 /* ---- flow.c ---- */

@@ -3,7 +3,7 @@
 #include "stream/rekey.h"
 #include "stream/shared.h"
 
-enum { VERSION = 1, MARKS_MAX = 1024 };
+enum { VERSION = 1, MARKS_MAX = 2048 };
 
 static const uint8_t key_bytes[] = { 0xff, 0xff, 0, 0, 0, 0, 't', 'a', 's', 'k' };
 const struct leat_bytes leat_lane_row_key = { key_bytes, sizeof key_bytes };

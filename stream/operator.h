@@ -75,6 +75,7 @@ struct leat_table_view {
 	uint32_t quick;         /* = bit, or 0 when every write has to be noted with its time         */
 	bool expires;           /* the table has a ttl                                                */
 	void *rows;             /* engine's                                                           */
+	struct leat_shared_table *shared;  /* engine's: of a LEAT_SHARED table                        */
 };
 struct leat_out {
 	uint16_t *row;
@@ -134,8 +135,11 @@ int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, 
  * This task reads its own deltas at once, others after the owner has merged them. LEAT_ENOMEM, LEAT_ELIMIT.
  */
 int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature);
+/* The same for the key of @row, without looking it up. */
+int leat_delta_row(struct leat_task *task, int table, size_t row, const void *delta, double curvature);
 /*
- * Number of keys known in a LEAT_LOCAL or LEAT_SHARED table, and the @index-th of them (order of arrival in this process): for sampling.
+ * Number of keys known in a LEAT_LOCAL or LEAT_SHARED table, and the @index-th of them (LOCAL: in order of arrival in this
+ * process; SHARED: in the order of their bytes, which is the same after a restart): for sampling.
  * A key is known from its first write or delta on, never because a row of the batch names it: else the sample would hang on the batch size.
  */
 size_t leat_table_count(struct leat_task *task, int table);

@@ -93,7 +93,7 @@ size_t leat_table_count(struct leat_task *task, int table)
 {
 	const struct leat_node_table *planned = table_of(task, table);
 	const struct leat_group_run *group = &node_of(task)->lane->groups[planned->group];
-	return planned->kind == LEAT_LOCAL ? group->known[planned->index].count : leat_rows_count(task->tables[table].rows);
+	return planned->kind == LEAT_SHARED ? leat_shared_count(task->tables[table].shared) : group->known[planned->index].count;
 }
 
 int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_bytes *key, const void **entry)
@@ -101,7 +101,7 @@ int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_b
 	struct leat_table_view *view = &task->tables[table];
 	const struct leat_node_table *planned = table_of(task, table);
 	const struct leat_known *known = &node_of(task)->lane->groups[planned->group].known[planned->index];
-	struct leat_row *row = planned->kind != LEAT_LOCAL ? leat_rows_at(view->rows, index) : index < known->count ? known->rows[index] : NULL;
+	struct leat_row *row = planned->kind == LEAT_SHARED ? leat_shared_at(view->shared, index) : index < known->count ? known->rows[index] : NULL;
 	if (!row)
 		return LEAT_ENOTFOUND;
 	*key = leat_rows_key(view->rows, row);
@@ -111,13 +111,20 @@ int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_b
 
 int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature)
 {
-	struct leat_node_run *node = node_of(task);
 	struct leat_table_view *view = &task->tables[table];
 	struct leat_row *row;
 	uint32_t hash = leat_murmur2(key.data, key.length);
 	int64_t now = INT64_MIN;
+	if (key.length > LEAT_SHARED_KEY_MOST)
+		return LEAT_ELIMIT;
 	LEAT_TRY(leat_rows_find(view->rows, &key, &hash, &now, 1, &row));
-	return leat_shared_add(node->lane, (int)(node - node->lane->nodes), table, row, view->offset, delta, curvature);
+	return leat_shared_add(view->shared, row, delta, curvature);
+}
+
+int leat_delta_row(struct leat_task *task, int table, size_t row, const void *delta, double curvature)
+{
+	struct leat_table_view *view = &task->tables[table];
+	return leat_shared_add(view->shared, view->row[row], delta, curvature);
 }
 
 /* ---- rows ---- */

@@ -83,7 +83,7 @@ int leat_plan_table_add(struct leat_plan *plan, size_t index)
 		LEAT_TRY(check_shared(plan, table, out));
 	group->slot_of_stream[node->stream] = slot;
 	out->index = group->count;
-	out->ttl_ms = table_ttl(plan, table);
+	out->ttl_ms = out->kind == LEAT_SHARED ? 0 : table_ttl(plan, table);   /* shared rows are kept for good */
 	snprintf(tag, sizeof tag, "%s.%s", node->id, table->name);
 	out->tag = leat_murmur2(tag, strlen(tag));
 	group->member[group->count].node = (int)(node - pipeline->nodes);
@@ -91,29 +91,43 @@ int leat_plan_table_add(struct leat_plan *plan, size_t index)
 	return 0;
 }
 
+static int add_owned(struct leat_pipeline *pipeline, struct leat_group *group, size_t node, size_t table, struct leat_fault *fault)
+{
+	uint32_t tag = pipeline->nodes[node].table[table].tag;
+	if (group->count == LEAT_TABLES_MAX)
+		return leat_yaml_fail(pipeline->file, NULL, fault, "more than %d shared tables", LEAT_TABLES_MAX);
+	for (size_t i = 0; i < group->count; i++)
+		if (pipeline->nodes[group->member[i].node].table[group->member[i].table].tag == tag)
+			return leat_yaml_fail(pipeline->file, NULL, fault, "shared tables of the operators '%s' and '%s' get the same tag in their topics; rename one",
+					      pipeline->nodes[group->member[i].node].id, pipeline->nodes[node].id);
+	if (tag == 0)
+		return leat_yaml_fail(pipeline->file, NULL, fault, "the shared table of the operator '%s' gets the tag 0, which is taken; rename it", pipeline->nodes[node].id);
+	group->member[group->count].node = (int)node;
+	group->member[group->count++].table = (int)table;
+	return 0;
+}
+
 int leat_plan_shared_add(struct leat_pipeline *pipeline, struct leat_fault *fault)
 {
-	struct leat_group *group = &pipeline->groups[pipeline->group_count];
-	*group = (struct leat_group){ .key_name = "#owner", .kind = LEAT_KEYED, .tag = 0xFFFE, .owner = true };
+	struct leat_group owner = { .key_name = "#owner", .kind = LEAT_KEYED, .tag = 0xFFFE, .owner = true };
 	for (size_t i = 0; i < LEAT_STREAMS_MAX; i++)
-		group->slot_of_stream[i] = -2;
+		owner.slot_of_stream[i] = -2;
 	for (size_t n = 0; n < pipeline->node_count; n++)
 		for (size_t t = 0; t < pipeline->nodes[n].tables; t++)
-			if (pipeline->nodes[n].table[t].kind == LEAT_SHARED && group->count < LEAT_TABLES_MAX) {
-				group->member[group->count].node = (int)n;
-				group->member[group->count++].table = (int)t;
-			}
+			if (pipeline->nodes[n].table[t].kind == LEAT_SHARED)
+				LEAT_TRY(add_owned(pipeline, &owner, n, t, fault));
 	pipeline->owner_group = pipeline->deltas_source = -1;
-	if (group->count == 0)
+	if (owner.count == 0)
 		return 0;
-	if (pipeline->group_count + 1 >= LEAT_GROUPS_MAX || pipeline->source_count == LEAT_SOURCES_MAX)
+	if (pipeline->group_count == LEAT_GROUPS_MAX || pipeline->source_count == LEAT_SOURCES_MAX)
 		return leat_yaml_fail(pipeline->file, NULL, fault, "too many sources or tables for shared tables");
-	pipeline->owner_group = (int)pipeline->group_count++;
 	size_t size = strlen(pipeline->name) + sizeof ".deltas";
 	char *topic = leat_pipeline_memory(pipeline, size);
 	if (!topic)
 		return LEAT_ENOMEM;
 	snprintf(topic, size, "%s.deltas", pipeline->name);
+	pipeline->owner_group = (int)pipeline->group_count;
+	pipeline->groups[pipeline->group_count++] = owner;
 	pipeline->deltas_source = (int)pipeline->source_count;
 	pipeline->sources[pipeline->source_count++] = (struct leat_source){ .name = "#deltas", .topic = topic, .rekey = -1, .deltas = true, .time_slot = -1, .id_slot = -1, .on_bad = LEAT_BAD_HALT };
 	return 0;

@@ -2,178 +2,221 @@
 #include "stream/shared_internal.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
-enum { EVENTS_KEPT = 4096 };
+enum { EVENTS_KEPT = 1024, EVENT_ROWS_KEPT = 1 << 20 };
 
-struct row {
-	UT_hash_handle hh;
-	uint32_t key_length, count;
-	uint8_t *key;
-	int64_t numbers[];
-};
-struct staged { struct staged *next; uint32_t key_length, value_length; uint8_t bytes[]; };
+/* A staged record: this, the key, the value; at multiples of 8. */
+struct staged { uint32_t key_length, value_length; };
+
 struct part {
 	struct leat_reader *reader;
-	struct staged *first, **last;
-	size_t count;
+	const struct leat_record *records;   /* handed out by the reader, those before @at are dealt with */
+	long count, at;
+	struct leat_buffer staged;
+	size_t staged_count;
 	int64_t *included;
 };
+struct kind { uint32_t tag; size_t numbers; };
+/* @polling: who reads and stages. @lock: rows, events and what is included; recursive, since a view row may be made while events are handed out. */
 struct leat_replica {
 	struct leat_transport *transport;
-	pthread_mutex_t lock;
+	pthread_mutex_t polling, lock;
 	char topic[256];
 	int32_t tasks;
+	struct kind kinds[LEAT_TABLES_MAX];
+	size_t kind_count;
 	struct part *parts;
-	struct row *rows;
-	struct leat_replica_event *first, **last;
-	uint64_t newest, oldest;      /* events kept: (oldest, newest] */
+	struct leat_replica_row *rows;
+	struct leat_replica_event *events[EVENTS_KEPT];   /* number modulo this */
+	size_t event_rows;
+	_Atomic uint64_t newest;
+	uint64_t oldest;                                   /* kept: (oldest, newest] */
+	_Atomic uint64_t refused;
 };
 
 /* ---- rows ---- */
 
-static int put_row(struct leat_replica *replica, const struct staged *staged)
+static const struct kind *kind_of(const struct leat_replica *replica, const uint8_t *key)
 {
-	struct row *row;
-	uint32_t count = staged->value_length / (uint32_t)sizeof(int64_t);
-	HASH_FIND(hh, replica->rows, staged->bytes, staged->key_length, row);
-	if (row && row->count != count) {
-		HASH_DEL(replica->rows, row);
-		leat_free(row);
-		row = NULL;
-	}
-	if (!row) {
-		row = leat_calloc(1, sizeof *row + count * sizeof *row->numbers + staged->key_length);
-		if (!row)
-			return LEAT_ENOMEM;
-		row->count = count;
-		row->key = (uint8_t *)&row->numbers[count];
-		row->key_length = staged->key_length;
-		memcpy(row->key, staged->bytes, staged->key_length);
-		HASH_ADD_KEYPTR(hh, replica->rows, row->key, row->key_length, row);
-	}
-	memcpy(row->numbers, staged->bytes + staged->key_length, count * sizeof *row->numbers);
-	return 0;
+	uint32_t tag;
+	memcpy(&tag, key, sizeof tag);
+	for (size_t i = 0; i < replica->kind_count; i++)
+		if (replica->kinds[i].tag == tag)
+			return &replica->kinds[i];
+	return NULL;
 }
 
-static void drop_staged(struct part *part)
+static struct leat_replica_row *put_row(struct leat_replica *replica, struct leat_bytes key, const uint8_t *value)
 {
-	for (struct staged *staged = part->first, *next; staged; staged = next) {
-		next = staged->next;
-		leat_free(staged);
+	struct leat_replica_row *row;
+	size_t numbers = kind_of(replica, key.data)->numbers;
+	HASH_FIND(hh, replica->rows, key.data, key.length, row);
+	if (!row) {
+		row = leat_calloc(1, sizeof *row + numbers * sizeof *row->numbers + key.length);
+		if (!row)
+			return NULL;
+		uint8_t *copy = (uint8_t *)&row->numbers[numbers];
+		memcpy(copy, key.data, key.length);
+		row->count = (uint32_t)numbers;
+		row->key = copy;
+		row->key_length = key.length;
+		HASH_ADD_KEYPTR(hh, replica->rows, row->key, row->key_length, row);
+		if (!row->hh.tbl) {
+			leat_free(row);
+			return NULL;
+		}
 	}
-	part->first = NULL;
-	part->last = &part->first;
-	part->count = 0;
+	memcpy(row->numbers, value, numbers * sizeof *row->numbers);
+	return row;
 }
+
+/* ---- staging ---- */
 
 static int stage(struct part *part, const struct leat_record *record)
 {
-	struct staged *staged = leat_malloc(sizeof *staged + record->key.length + record->value.length);
-	if (!staged)
-		return LEAT_ENOMEM;
-	*staged = (struct staged){ NULL, record->key.length, record->value.length };
-	memcpy(staged->bytes, record->key.data, record->key.length);
-	memcpy(staged->bytes + record->key.length, record->value.data, record->value.length);
-	*part->last = staged;
-	part->last = &staged->next;
-	part->count++;
+	const struct staged head = { record->key.length, record->value.length };
+	size_t length = (sizeof head + head.key_length + head.value_length + 7) & ~(size_t)7;
+	LEAT_TRY(leat_buffer_reserve(&part->staged, length));
+	uint8_t *at = part->staged.data + part->staged.length;
+	memcpy(at, &head, sizeof head);
+	memcpy(at + sizeof head, record->key.data, head.key_length);
+	memcpy(at + sizeof head + head.key_length, record->value.data, head.value_length);
+	part->staged.length += length;
+	part->staged_count++;
 	return 0;
 }
 
 /* ---- events ---- */
 
-static struct leat_replica_event *make_event(struct leat_replica *replica, const struct part *part, int32_t owner)
+static void drop_oldest(struct leat_replica *replica)
 {
-	size_t bytes = 0, index = 0;
-	for (const struct staged *staged = part->first; staged; staged = staged->next)
-		bytes += staged->key_length;
-	struct leat_replica_event *event = leat_calloc(1, sizeof *event + part->count * sizeof *event->keys + (size_t)replica->tasks * sizeof *event->included + bytes);
-	if (!event)
-		return NULL;
-	event->owner = owner;
-	event->key_count = part->count;
-	event->included = (int64_t *)(event + 1);
-	event->keys = (struct leat_bytes *)(event->included + replica->tasks);
-	uint8_t *at = (uint8_t *)(event->keys + part->count);
-	for (const struct staged *staged = part->first; staged; staged = staged->next) {
-		memcpy(at, staged->bytes, staged->key_length);
-		event->keys[index++] = leat_bytes(at, staged->key_length);
-		at += staged->key_length;
-	}
-	memcpy(event->included, part->included, (size_t)replica->tasks * sizeof *event->included);
-	return event;
+	struct leat_replica_event **oldest = &replica->events[++replica->oldest % EVENTS_KEPT];
+	replica->event_rows -= (*oldest)->row_count;
+	leat_free(*oldest);
+	*oldest = NULL;
 }
 
 static void add_event(struct leat_replica *replica, struct leat_replica_event *event)
 {
-	event->number = ++replica->newest;
-	*replica->last = event;
-	replica->last = &event->next;
-	while (replica->newest - replica->oldest > EVENTS_KEPT) {
-		struct leat_replica_event *old = replica->first;
-		replica->first = old->next;
-		replica->oldest = old->number;
-		leat_free(old);
-	}
+	event->number = atomic_load(&replica->newest) + 1;
+	replica->event_rows += event->row_count;
+	while (event->number - replica->oldest > 1 && (event->number - replica->oldest > EVENTS_KEPT || replica->event_rows > EVENT_ROWS_KEPT))
+		drop_oldest(replica);
+	replica->events[event->number % EVENTS_KEPT] = event;
+	atomic_store(&replica->newest, event->number);
 }
 
-static int close_commit(struct leat_replica *replica, int32_t owner, const struct leat_record *record)
+/* The lock is held. */
+static int apply_staged(struct leat_replica *replica, const struct part *part, struct leat_replica_event *event)
 {
-	struct part *part = &replica->parts[owner];
-	size_t length = LEAT_MIN((size_t)record->value.length, (size_t)replica->tasks * sizeof *part->included);
-	memcpy(part->included, record->value.data, length);
-	struct leat_replica_event *event = make_event(replica, part, owner);
-	if (!event)
-		return LEAT_ENOMEM;
-	for (const struct staged *staged = part->first; staged; staged = staged->next)
-		if (put_row(replica, staged) < 0) {
-			leat_free(event);
+	for (size_t at = 0; at < part->staged.length;) {
+		struct staged head;
+		memcpy(&head, part->staged.data + at, sizeof head);
+		const uint8_t *key = part->staged.data + at + sizeof head;
+		struct leat_replica_row *row = put_row(replica, leat_bytes(key, head.key_length), key + head.key_length);
+		if (!row)
 			return LEAT_ENOMEM;
-		}
-	drop_staged(part);
-	add_event(replica, event);
+		event->rows[event->row_count++] = row;
+		at += (sizeof head + head.key_length + head.value_length + 7) & ~(size_t)7;
+	}
 	return 0;
 }
 
-static bool is_closing(const struct leat_record *record)
+/* After LEAT_ENOMEM the same record can be given again. */
+static int close_commit(struct leat_replica *replica, int32_t owner, const struct leat_record *record)
 {
-	return record->key.length == 4 && memcmp(record->key.data, "\0\0\0\0", 4) == 0;
+	struct part *part = &replica->parts[owner];
+	size_t size = (size_t)replica->tasks * sizeof *part->included;
+	struct leat_replica_event *event = leat_calloc(1, sizeof *event + part->staged_count * sizeof event->rows[0] + size);
+	if (!event)
+		return LEAT_ENOMEM;
+	event->owner = owner;
+	event->included = (int64_t *)(void *)&event->rows[part->staged_count];
+	memcpy(event->included, record->value.data, size);
+	pthread_mutex_lock(&replica->lock);
+	int rc = apply_staged(replica, part, event);
+	if (rc >= 0) {
+		memcpy(part->included, event->included, size);
+		add_event(replica, event);
+		event = NULL;
+	}
+	pthread_mutex_unlock(&replica->lock);
+	leat_free(event);
+	if (rc < 0)
+		return rc;
+	part->staged_count = part->staged.length = 0;
+	if (part->staged.capacity > 1 << 20)
+		leat_buffer_free(&part->staged);
+	return 0;
+}
+
+/* ---- records ---- */
+
+static int refuse(struct leat_replica *replica, int32_t owner, const struct leat_record *record)
+{
+	atomic_fetch_add(&replica->refused, 1);
+	leat_log_seldom(LEAT_WARNING, replica, 60000, "a record of %s[%d] at offset %lld is none that leat writes; it is left out", replica->topic, (int)owner, (long long)record->offset);
+	return 0;
 }
 
 static int apply(struct leat_replica *replica, int32_t owner, const struct leat_record *record)
 {
-	if (!record->key.data || record->key.length < 4 || record->key.length > LEAT_SHARED_KEY_MAX || !record->value.data)
-		return 0;
-	return is_closing(record) ? close_commit(replica, owner, record) : stage(&replica->parts[owner], record);
+	struct leat_bytes key = record->key;
+	if (!key.data || key.length < 4 || key.length > LEAT_ROW_KEY_MAX || !record->value.data)
+		return refuse(replica, owner, record);
+	if (key.length == 4 && memcmp(key.data, "\0\0\0\0", 4) == 0) {
+		if (record->value.length != (size_t)replica->tasks * sizeof(int64_t))
+			return refuse(replica, owner, record);
+		return close_commit(replica, owner, record);
+	}
+	const struct kind *kind = kind_of(replica, key.data);
+	if (!kind)
+		return 0;   /* of an operator that is no longer in the pipeline */
+	if (record->value.length != kind->numbers * sizeof(int64_t) || leat_partition_of(key.data + 4, key.length - 4, replica->tasks) != owner)
+		return refuse(replica, owner, record);
+	return stage(&replica->parts[owner], record);
 }
 
 /* Everything readable now; *at_end whether that was all. */
 static int drain(struct leat_replica *replica, int32_t owner, int64_t timeout_ms, bool *at_end, struct leat_fault *fault)
 {
-	long count;
+	struct part *part = &replica->parts[owner];
 	*at_end = false;
 	do {
-		const struct leat_record *records;
-		int64_t position;
-		count = replica->transport->ops->reader_next(replica->parts[owner].reader, &records, 4096, timeout_ms, at_end, &position, fault);
-		for (long i = 0; i < count; i++)
-			if (apply(replica, owner, &records[i]) < 0)
+		for (; part->at < part->count; part->at++)
+			if (apply(replica, owner, &part->records[part->at]) < 0)
 				return leat_fail(fault, LEAT_ENOMEM, "out of memory");
-	} while (count > 0);
-	return count < 0 ? (int)count : 0;
+		int64_t position;
+		part->at = 0;
+		part->count = replica->transport->ops->reader_next(part->reader, &part->records, 4096, timeout_ms, at_end, &position, fault);
+	} while (part->count > 0);
+	int rc = (int)part->count;
+	part->count = 0;
+	return rc;
 }
 
 int leat_replica_poll(struct leat_replica *replica, struct leat_fault *fault)
 {
+	struct leat_fault mine = { 0 };
 	int rc = 0;
-	if (pthread_mutex_trylock(&replica->lock) != 0)
+	if (pthread_mutex_trylock(&replica->polling) != 0)
 		return 0;
 	for (int32_t owner = 0; rc >= 0 && owner < replica->tasks; owner++) {
 		bool at_end;
-		rc = drain(replica, owner, 0, &at_end, fault);
+		rc = drain(replica, owner, 0, &at_end, &mine);
 	}
-	pthread_mutex_unlock(&replica->lock);
-	return rc == LEAT_ERETRY || rc == LEAT_EBROKER ? 0 : rc;
+	pthread_mutex_unlock(&replica->polling);
+	if (rc >= 0 || rc == LEAT_ERETRY || rc == LEAT_EBROKER)
+		return 0;
+	if (fault)
+		*fault = mine;
+	return rc;
+}
+
+uint64_t leat_replica_refused(struct leat_replica *replica)
+{
+	return atomic_load(&replica->refused);
 }
 
 /* ---- opening ---- */
@@ -184,7 +227,6 @@ static int open_part(struct leat_replica *replica, int32_t owner, struct leat_fa
 	struct part *part = &replica->parts[owner];
 	int64_t first, end;
 	bool at_end = false;
-	part->last = &part->first;
 	part->included = leat_calloc((size_t)replica->tasks, sizeof *part->included);
 	if (!part->included)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
@@ -198,78 +240,100 @@ static int open_part(struct leat_replica *replica, int32_t owner, struct leat_fa
 	return 0;
 }
 
+static void note_kinds(struct leat_replica *replica, const struct leat_pipeline *pipeline)
+{
+	for (size_t n = 0; n < pipeline->node_count; n++)
+		for (size_t t = 0; t < pipeline->nodes[n].tables; t++) {
+			const struct leat_node_table *table = &pipeline->nodes[n].table[t];
+			if (table->kind == LEAT_SHARED)
+				replica->kinds[replica->kind_count++] = (struct kind){ table->tag, table->numbers };
+		}
+}
+
+static void make_locks(struct leat_replica *replica)
+{
+	pthread_mutexattr_t recursive;
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&replica->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
+	pthread_mutex_init(&replica->polling, NULL);
+}
+
 int leat_replica_open(struct leat_replica **out, const struct leat_pipeline *pipeline, struct leat_transport *transport, int32_t tasks, struct leat_fault *fault)
 {
 	struct leat_replica *replica = leat_calloc(1, sizeof *replica);
-	*out = replica;
-	if (!replica || !(replica->parts = leat_calloc((size_t)tasks, sizeof *replica->parts)))
+	int rc = 0;
+	*out = NULL;
+	if (!replica || !(replica->parts = leat_calloc((size_t)tasks, sizeof *replica->parts))) {
+		leat_free(replica);
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
-	pthread_mutex_init(&replica->lock, NULL);
+	}
+	make_locks(replica);
 	replica->transport = transport;
 	replica->tasks = tasks;
-	replica->last = &replica->first;
+	note_kinds(replica, pipeline);
 	snprintf(replica->topic, sizeof replica->topic, "%s.shared", pipeline->name);
-	for (int32_t owner = 0; owner < tasks; owner++)
-		LEAT_TRY(open_part(replica, owner, fault));
-	return 0;
+	for (int32_t owner = 0; rc >= 0 && owner < tasks; owner++)
+		rc = open_part(replica, owner, fault);
+	if (rc < 0)
+		leat_replica_close(replica);
+	else
+		*out = replica;
+	return rc;
 }
 
 void leat_replica_close(struct leat_replica *replica)
 {
-	struct row *row, *next;
+	struct leat_replica_row *row, *next;
 	if (!replica)
 		return;
-	for (int32_t owner = 0; replica->parts && owner < replica->tasks; owner++) {
+	for (int32_t owner = 0; owner < replica->tasks; owner++) {
 		if (replica->parts[owner].reader)
 			replica->transport->ops->reader_close(replica->parts[owner].reader);
-		drop_staged(&replica->parts[owner]);
+		leat_buffer_free(&replica->parts[owner].staged);
 		leat_free(replica->parts[owner].included);
 	}
 	HASH_ITER(hh, replica->rows, row, next) {
 		HASH_DEL(replica->rows, row);
 		leat_free(row);
 	}
-	for (struct leat_replica_event *event = replica->first, *after; event; event = after) {
-		after = event->next;
-		leat_free(event);
-	}
-	if (replica->parts)
-		pthread_mutex_destroy(&replica->lock);
+	while (replica->oldest < atomic_load(&replica->newest))
+		drop_oldest(replica);
+	pthread_mutex_destroy(&replica->polling);
+	pthread_mutex_destroy(&replica->lock);
 	leat_free(replica->parts);
 	leat_free(replica);
 }
 
 /* ---- for the tasks ---- */
 
-static int get_locked(struct leat_replica *replica, const uint8_t *key, size_t length, int64_t *base, size_t numbers)
+bool leat_replica_get(struct leat_replica *replica, struct leat_bytes key, int64_t *base, size_t numbers)
 {
-	struct row *row;
-	HASH_FIND(hh, replica->rows, key, length, row);
-	if (!row || row->count != numbers)
-		return 0;
-	memcpy(base, row->numbers, numbers * sizeof *base);
-	return 1;
-}
-
-/* The lock may be held by this thread: a view row may be made while events are handed out. */
-int leat_replica_get(struct leat_replica *replica, const uint8_t *key, size_t length, int64_t *base, size_t numbers)
-{
-	return get_locked(replica, key, length, base, numbers);
-}
-
-static int hand_out_all(struct leat_replica *replica, int (*each)(void *self, struct leat_bytes key), void *self)
-{
-	struct row *row, *next;
-	HASH_ITER(hh, replica->rows, row, next)
-		LEAT_TRY(each(self, leat_bytes(row->key, row->key_length)));
-	return 0;
-}
-
-int leat_replica_each(struct leat_replica *replica, uint64_t *seen, int (*each)(void *self, struct leat_bytes key), void *self)
-{
+	struct leat_replica_row *row;
 	pthread_mutex_lock(&replica->lock);
-	*seen = replica->newest;
-	int rc = hand_out_all(replica, each, self);
+	HASH_FIND(hh, replica->rows, key.data, key.length, row);
+	if (row) {
+		LEAT_ASSERT(row->count == numbers);
+		memcpy(base, row->numbers, numbers * sizeof *base);
+	}
+	pthread_mutex_unlock(&replica->lock);
+	return row != NULL;
+}
+
+int leat_replica_each(struct leat_replica *replica, uint64_t *seen, int32_t sender, int64_t *included, int (*each)(void *self, const struct leat_replica_row *row), void *self)
+{
+	struct leat_replica_row *row, *next;
+	int rc = 0;
+	pthread_mutex_lock(&replica->lock);
+	*seen = atomic_load(&replica->newest);
+	for (int32_t owner = 0; owner < replica->tasks; owner++)
+		included[owner] = replica->parts[owner].included[sender];
+	HASH_ITER(hh, replica->rows, row, next) {
+		rc = each(self, row);
+		if (rc < 0)
+			break;
+	}
 	pthread_mutex_unlock(&replica->lock);
 	return rc;
 }
@@ -277,20 +341,22 @@ int leat_replica_each(struct leat_replica *replica, uint64_t *seen, int (*each)(
 int leat_replica_events(struct leat_replica *replica, uint64_t *seen, int (*each)(void *self, const struct leat_replica_event *event), void *self)
 {
 	int rc = 0;
+	if (*seen == atomic_load(&replica->newest))
+		return 0;
 	pthread_mutex_lock(&replica->lock);
 	if (*seen < replica->oldest)
 		rc = LEAT_EGAP;
-	for (const struct leat_replica_event *event = replica->first; rc >= 0 && event; event = event->next) {
-		if (event->number <= *seen)
-			continue;
-		rc = each(self, event);
-		*seen = event->number;
+	while (rc >= 0 && *seen < atomic_load(&replica->newest)) {
+		rc = each(self, replica->events[(*seen + 1) % EVENTS_KEPT]);
+		*seen += rc >= 0;
 	}
 	pthread_mutex_unlock(&replica->lock);
 	return rc;
 }
 
-int64_t leat_replica_included(struct leat_replica *replica, int32_t owner, int32_t sender)
+void leat_replica_included(struct leat_replica *replica, int32_t owner, int64_t *included)
 {
-	return replica->parts[owner].included[sender];
+	pthread_mutex_lock(&replica->lock);
+	memcpy(included, replica->parts[owner].included, (size_t)replica->tasks * sizeof *included);
+	pthread_mutex_unlock(&replica->lock);
 }

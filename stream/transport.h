@@ -153,6 +153,11 @@ struct leat_transport_ops {
 	int64_t (*feed_lag)(struct leat_feed *feed);
 	/* @graceful: hand tasks over (revoked callbacks run). Never hangs: gives up after 5 s. */
 	void (*session_close)(struct leat_session *session, bool graceful);
+	/*
+	 * Moves the application's committed position of @partition of @topic forward to @offset, outside any session: for tools, while nothing runs. LEAT_EBUSY while an
+	 * instance does; LEAT_ECONFIG when the position is there already or beyond.
+	 */
+	int (*position_set)(struct leat_transport *transport, const char *topic, int32_t partition, int64_t offset, const char *metadata, struct leat_fault *fault);
 };
 
 /* Every transport's struct begins with this. */

@@ -131,16 +131,21 @@ static int recover(struct leat_worker *worker, struct leat_fault *fault)
 	worker->live.aborts++;
 	leat_crashpoint("recover.begin");
 	bool had[1024] = { false };
+	struct leat_halt halts[1024];
 	LEAT_ASSERT(worker->engine->tasks <= 1024);
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		had[task] = worker->lanes[task] != NULL;
+		if (had[task])
+			halts[task] = worker->lanes[task]->halt;
 		close_lane(worker, task, false);
 	}
 	LEAT_TRY(worker->engine->transport->ops->session_reset(worker->session, fault));
 	worker->lost = false;
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
-		if (had[task])
+		if (had[task]) {
 			LEAT_TRY(open_lane(worker, task, fault));
+			worker->lanes[task]->halt = halts[task];
+		}
 	leat_crashpoint("recover.end");
 	return 0;
 }

@@ -1,0 +1,86 @@
+/* leat skip: takes a pipeline past one record that it cannot get over. */
+#include "cli/cli.h"
+#include "stream/pipeline.h"
+#include "stream/transport.h"
+
+#include <math.h>
+
+struct skip {
+	const char *embedded, *brokers, *topic, *overrides[64];
+	double partition, offset;
+};
+
+static int check_input(const struct leat_pipeline *pipeline, const char *topic, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < pipeline->source_count; i++)
+		if (strcmp(pipeline->sources[i].topic, topic) == 0)
+			return 0;
+	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline", pipeline->path, topic);
+}
+
+/* The record must be there, so that a mistyped offset does not skip a million others. */
+static int move(const struct skip *skip, struct leat_transport *transport, struct leat_fault *fault)
+{
+	int32_t partition = (int32_t)skip->partition, partitions;
+	int64_t offset = (int64_t)skip->offset, first, end;
+	char metadata[64];
+	LEAT_TRY(transport->ops->partitions(transport, skip->topic, &partitions, fault));
+	if (partition >= partitions)
+		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partitions", skip->topic, (int)partitions);
+	LEAT_TRY(transport->ops->bounds(transport, skip->topic, partition, &first, &end, fault));
+	if (offset < first || offset >= end)
+		return leat_fail(fault, LEAT_ECONFIG, "%s[%d] has offsets %lld to %lld, not %lld", skip->topic, (int)partition, (long long)first, (long long)end - 1, (long long)offset);
+	snprintf(metadata, sizeof metadata, "skip to %lld", (long long)offset + 1);
+	return transport->ops->position_set(transport, skip->topic, partition, offset + 1, metadata, fault);
+}
+
+static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
+{
+	struct leat_fault fault = { 0 };
+	struct leat_storage *storage;
+	struct leat_transport *transport;
+	const char *brokers = skip->brokers || skip->embedded ? skip->brokers : pipeline->brokers;
+	const struct leat_tool_of of = { pipeline->name, (const struct leat_pair_text *)(const void *)pipeline->kafka };
+	if (check_input(pipeline, skip->topic, &fault) < 0)
+		return leat_failed(&fault);
+	int status = leat_tool_transport_of(&leat_verb_skip, &of, brokers, skip->embedded, &storage, &transport);
+	if (status)
+		return status;
+	int rc = move(skip, transport, &fault);
+	if (rc >= 0)
+		printf("%s begins at %s[%d] offset %lld from now on\n", pipeline->name, skip->topic, (int)skip->partition, (long long)skip->offset + 1);
+	leat_tool_close(transport, storage);
+	return rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+}
+
+static int verb(int count, char **arguments)
+{
+	struct skip skip = { .partition = -1, .offset = -1 };
+	const struct leat_flag flags[] = {
+		{ "--topic", LEAT_FLAG_TEXT, &skip.topic, "TOPIC: an input of the pipeline" },
+		{ "--partition", LEAT_FLAG_NUMBER, &skip.partition, "N: its partition" },
+		{ "--offset", LEAT_FLAG_NUMBER, &skip.offset, "N: the record to leave out; all before it that are not processed yet are left out too" },
+		{ "--embedded", LEAT_FLAG_TEXT, &skip.embedded, "FOLDER: topics and state in this folder" },
+		{ "--brokers", LEAT_FLAG_TEXT, &skip.brokers, "HOST:PORT[,...]: Kafka; default: the pipeline's" },
+		{ "--set", LEAT_FLAG_LIST, skip.overrides, "PATH=VALUE: as given to run" },
+	};
+	struct leat_fault fault = { 0 };
+	struct leat_pipeline *pipeline;
+	int left = leat_flags_parse(&leat_verb_skip, flags, LEAT_COUNT_OF(flags), count, arguments);
+	if (left < 0)
+		return LEAT_EXIT_USAGE;
+	if (left != 1 || !skip.topic || skip.partition < 0 || skip.offset < 0)
+		return leat_usage(&leat_verb_skip, "a pipeline file, --topic, --partition and --offset are needed");
+	if (skip.partition > INT32_MAX || skip.offset > 9e15 || skip.partition > floor(skip.partition) || skip.offset > floor(skip.offset))
+		return leat_usage(&leat_verb_skip, "--partition and --offset must be whole numbers");
+	if (leat_pipeline_load(&pipeline, arguments[0], skip.overrides, &fault) < 0)
+		return leat_failed(&fault);
+	int status = run(&skip, pipeline);
+	leat_pipeline_free(pipeline);
+	return status;
+}
+
+const struct leat_verb leat_verb_skip = {
+	"skip", "PIPELINE --topic TOPIC --partition N --offset N (--brokers HOST:PORT | --embedded FOLDER)", "leaves out a record that a pipeline cannot get over", verb,
+	"Every instance must be stopped. The pipeline then begins behind that record; what it holds in its state stays."
+};
