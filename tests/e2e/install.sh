@@ -68,12 +68,17 @@ page_without_complaints() {
 nothing_left() {
 	[ -z "$(find "$work/usr" -type f -o -type l)" ]
 }
+runs_from_anywhere() {
+	(cd / && timeout 60 "$work/usr/bin/leat" run "$work/usr/share/leat/pipelines/personalize.yaml" --embedded "$work/shop" --shop --seconds 3) &&
+		(cd / && "$work/usr/bin/leat" tail shop.decisions --embedded "$work/shop" --count 1 | grep decision_id)
+}
 hardened() {
 	readelf -dl "$work/usr/bin/leat" >"$work/elf" && grep GNU_RELRO "$work/elf" && grep 'FLAGS_1.*NOW.*PIE' "$work/elf"
 }
 
 check make_install_succeeds make_quietly install
 check the_program_runs_from_there env LD_LIBRARY_PATH= "$work/usr/bin/leat" --version
+check the_installed_pipeline_runs_from_anywhere runs_from_anywhere
 check the_program_is_hardened hardened
 check a_program_builds_with_the_shared_library builds_with leat
 check and_names_the_library_by_its_soname linked_with_soname
