@@ -272,6 +272,24 @@ def policies():
     return app.end()
 
 
+def throughput():
+    """A backlog with and without one bad message in a hundred; printed, and asserted loosely because others use the machine too."""
+    took = {}
+    for share in (0, 1, 0, 1):
+        app = exact_application(["--until-end"])
+        app.leat.start()
+        app.leat.process.wait(30)
+        rows = [json_event(i) if not share or i % 100 else b"{" for i in range(150000)]
+        kcat("-P", "-t", app.name + "-in", "-X", "partitioner=murmur2_random", "-K", "\t", input=b"".join(b"u%d\t%s\n" % (i % 1000, row) for i, row in enumerate(rows)))
+        begin = time.time()
+        app.leat.start()
+        app.leat.process.wait(60)
+        took[share] = min(took.get(share, 1e9), time.time() - begin)
+        app.end()
+    loss = 100 * (took[1] / took[0] - 1)
+    report("one in a hundred bad costs little time", loss < 50, "%.2f s without, %.2f s with: %.0f %% more for 150,000 events" % (took[0], took[1], loss))
+
+
 # ---- topics that change under our feet ----
 
 def refused(app, words, name):
@@ -339,6 +357,6 @@ def main():
     return 0 if not FAILED else 1
 
 
-TESTS = ("every_reason_avro", "registry_down", "every_reason_json", "policies", "partitions_added", "records_deleted", "changelog_deleted")
+TESTS = ("every_reason_avro", "registry_down", "every_reason_json", "policies", "throughput", "partitions_added", "records_deleted", "changelog_deleted")
 if __name__ == "__main__":
     sys.exit(main())
