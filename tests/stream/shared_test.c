@@ -249,7 +249,7 @@ static void an_unknown_or_failed_commit_loses_and_doubles_nothing(void **state)
 				world->setting = unknown ? "unknown_commit" : "fail_commit";
 				world->value = value;
 				open_world(world);
-				feed(world, 200);
+				feed(world, 600);
 				start_worker(world, 0);
 				drain(world);
 				sums_are_exact(world);
