@@ -201,19 +201,24 @@ static void count_step(struct leat_task *task, bool good)
 	leat_count(task, good ? LEARNED : DIVERGED, 1);
 }
 
-/* The shared entry stays as it is; the step is made on a copy and its difference handed in. */
-static int learn_shared(struct leat_task *task, const struct factors *factors, void *user, struct leat_bytes key, const void *item, float weight, float wanted)
+/* What is added to an item's shared entry: it stays as it is, the step is made on a copy. */
+struct step {
+	float delta[LEAT_MF_RANK_MAX + 1];
+	double curvature;
+};
+
+static void step_shared(struct leat_task *task, const struct factors *factors, void *user, const void *item, float weight, float wanted, struct step *step)
 {
-	float after[LEAT_MF_RANK_MAX + 1], delta[LEAT_MF_RANK_MAX + 1];
+	float after[LEAT_MF_RANK_MAX + 1];
+	const float *before = item;
 	struct leat_mf_side of_user = side_of(factors, user);
 	double curvature = leat_mf_curvature(&factors->mf, of_user, weight);
 	memcpy(after, item, factors->floats * sizeof *after);
-	memcpy(delta, after, factors->floats * sizeof *delta);
 	bool good = leat_mf_step(&factors->mf, of_user, side_of(factors, after), weight, wanted);
 	for (size_t i = 0; i < factors->floats; i++)
-		delta[i] = after[i] - delta[i];
+		step->delta[i] = after[i] - before[i];
+	step->curvature = good ? curvature : HALVING;
 	count_step(task, good);
-	return leat_delta(task, ITEMS, key, delta, good ? curvature : HALVING);
 }
 
 static int learn_negatives(struct leat_task *task, const struct factors *factors, void *user, const struct event *event)
@@ -228,7 +233,9 @@ static int learn_negatives(struct leat_task *task, const struct factors *factors
 		if (id == event->item_id || had(factors, user, id))
 			continue;
 		if (factors->items == ITEMS_SHARED) {
-			LEAT_TRY(learn_shared(task, factors, user, key, item, 1, 0));
+			struct step step;
+			step_shared(task, factors, user, item, 1, 0, &step);
+			LEAT_TRY(leat_delta(task, ITEMS, key, step.delta, step.curvature));
 		} else {
 			LEAT_TRY(leat_lookup_write(task, ITEMS, key, &local));
 			count_step(task, leat_mf_step(&factors->mf, side_of(factors, user), side_of(factors, local), 1, 0));
@@ -243,7 +250,9 @@ static int learn(struct leat_task *task, const struct factors *factors, const st
 		LEAT_TRY(score(task, factors, event));
 	void *user = leat_entry_write(task, USERS, event->row);
 	if (factors->items == ITEMS_SHARED) {
-		LEAT_TRY(learn_shared(task, factors, user, event->item, leat_entry(task, ITEMS, event->row), event->weight, 1));
+		struct step step;
+		step_shared(task, factors, user, leat_entry(task, ITEMS, event->row), event->weight, 1, &step);
+		LEAT_TRY(leat_delta_row(task, ITEMS, event->row, step.delta, step.curvature));
 	} else {
 		void *item = leat_entry_write(task, ITEMS, event->row);
 		count_step(task, leat_mf_step(&factors->mf, side_of(factors, user), side_of(factors, item), event->weight, 1));

@@ -333,8 +333,7 @@ static bool recoverable(int code)
 	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER;
 }
 
-/* Events processed in this step; *idle: nothing left to do now. */
-static long turn(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
+long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
 {
 	long events = 0;
 	int rc = 0;
@@ -445,7 +444,7 @@ int leat_worker_run(struct leat_worker *worker)
 	int rc = leat_worker_open(worker, &fault);
 	while (rc >= 0 && !atomic_load(&worker->stop)) {
 		bool idle;
-		long events = turn(worker, wait_for(worker, IDLE_WAIT_US), &idle, &fault);
+		long events = leat_worker_step(worker, wait_for(worker, IDLE_WAIT_US), &idle, &fault);
 		rc = events < 0 ? (int)events : 0;
 		int64_t now = leat_clock_mono_us(NULL);
 		if (now - shown > 100000 || idle) {

@@ -54,6 +54,8 @@ void leat_worker_look(struct leat_worker *worker, struct leat_worker_stats *stat
 
 /* For tests, which drive a worker by hand on one thread. */
 int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault);
+/* Events processed in this step; *idle: nothing left to do now. */
+long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault);
 int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault);
 void leat_worker_close(struct leat_worker *worker, bool graceful);
 

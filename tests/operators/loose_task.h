@@ -225,17 +225,25 @@ int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, 
 	*out = &row->head + 1;
 	return 0;
 }
-int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature)
+int leat_delta_row(struct leat_task *task, int table, size_t row, const void *delta, double curvature)
 {
 	struct loose *loose = LOOSE_OF(task);
-	struct loose_row *row = loose_find(loose, table, key, true);
-	float *numbers = (void *)(&row->head + 1);
-	loose_touch(&LOOSE_OF(task)->tables[table], &row->head);
+	struct leat_row *head = task->tables[table].row[row];
+	float *numbers = (void *)(head + 1);
+	loose_touch(&loose->tables[table], head);
 	for (size_t i = 0; i < loose->tables[table].entry_size / sizeof(float); i++)
 		numbers[i] += ((const float *)delta)[i];
 	loose->delta.curvature += curvature;
 	loose->delta.calls++;
 	return 0;
+}
+int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const void *delta, double curvature)
+{
+	struct leat_row *row = &loose_find(LOOSE_OF(task), table, key, true)->head, **rows = task->tables[table].row;
+	task->tables[table].row = &row;
+	int rc = leat_delta_row(task, table, 0, delta, curvature);
+	task->tables[table].row = rows;
+	return rc;
 }
 size_t leat_table_count(struct leat_task *task, int table)
 {
