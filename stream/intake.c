@@ -339,7 +339,7 @@ static int next_timer(struct leat_lane *lane, int64_t *at_ms)
  */
 static int take_deltas(struct leat_lane *lane, struct leat_intake *intake, struct leat_fault *fault)
 {
-	for (; intake->at < intake->taken; intake->at++) {
+	for (; intake->at < intake->taken && !leat_intake_halts(lane, (size_t)(intake - lane->intakes)); intake->at++) {
 		const struct leat_record *record = &intake->records[intake->at];
 		int rc;
 		enum leat_bad bad = leat_shared_receive(lane, record, &rc);
