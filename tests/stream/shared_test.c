@@ -415,6 +415,7 @@ static void a_delta_that_no_task_sent_halts_the_task_with_its_place(void **state
 		struct leat_fault fault = { 0 };
 		bool idle;
 		long rc = 0;
+		/* What lies before it is committed first, after a pause of 100 ms. */
 		for (int i = 0; i < 500 && rc >= 0; i++)
 			rc = leat_worker_step(&world->workers[0], 0, &idle, &fault);
 		assert_int_equal(rc, LEAT_ECORRUPT);
