@@ -46,33 +46,34 @@ void leat_merge_apply(int64_t *base, const int64_t *delta, size_t count, double 
 	}
 }
 
-void leat_merge_step_factor(const float *restrict delta, const int64_t *restrict base, int64_t *restrict pending, int64_t *restrict current, float *restrict visible, size_t count)
+void leat_merge_step_factor(const float *restrict delta, int64_t *restrict total, float *restrict visible, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		int64_t step = to_grid((double)delta[i]);
-		pending[i] = leat_merge_plus(pending[i], step);
-		current[i] = leat_merge_plus(current[i], step);
-		visible[i] = (float)((double)leat_merge_plus(base[i], pending[i]) * (1 / LEAT_GRID));
+		total[i] = leat_merge_plus(total[i], to_grid((double)delta[i]));
+		visible[i] = (float)((double)total[i] * (1 / LEAT_GRID));
 	}
 }
 
-void leat_merge_step_sum(const int64_t *restrict delta, const int64_t *restrict base, int64_t *restrict pending, int64_t *restrict current, int64_t *restrict visible, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		pending[i] = leat_merge_plus(pending[i], delta[i]);
-		current[i] = leat_merge_plus(current[i], delta[i]);
-		visible[i] = leat_merge_plus(base[i], pending[i]);
-	}
-}
-
-void leat_merge_show_factor(const int64_t *base, const int64_t *pending, float *visible, size_t count)
+void leat_merge_step_sum(const int64_t *restrict delta, int64_t *restrict total, int64_t *restrict visible, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		visible[i] = (float)((double)(pending ? leat_merge_plus(base[i], pending[i]) : base[i]) * (1 / LEAT_GRID));
+		visible[i] = total[i] = leat_merge_plus(total[i], delta[i]);
 }
 
-void leat_merge_show_sum(const int64_t *base, const int64_t *pending, int64_t *visible, size_t count)
+void leat_merge_show_factor(const int64_t *restrict total, float *restrict visible, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		visible[i] = pending ? leat_merge_plus(base[i], pending[i]) : base[i];
+		visible[i] = (float)((double)total[i] * (1 / LEAT_GRID));
+}
+
+void leat_merge_add(int64_t *restrict to, const int64_t *restrict what, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		to[i] = leat_merge_plus(to[i], what[i]);
+}
+
+void leat_merge_subtract(int64_t *restrict from, const int64_t *restrict what, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		from[i] = leat_merge_minus(from[i], what[i]);
 }
