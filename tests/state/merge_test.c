@@ -71,6 +71,33 @@ static void a_step_is_rounded_added_and_shown(void **state)
 	assert_memory_equal(shown, visible, sizeof shown);
 }
 
+/* Rows of every length, with numbers of every size: as one number by itself. */
+static void rows_of_any_length_are_as_their_numbers(void **state)
+{
+	(void)state;
+	uint64_t seed = 7;
+	for (size_t round = 0; round < 20000; round++) {
+		float delta[13], visible[13];
+		int64_t total[13], expected[13];
+		size_t count = round % 14;
+		for (size_t i = 0; i < count; i++) {
+			delta[i] = (float)((uniform(&seed) - .5) * exp2(80 * uniform(&seed) - 60));
+			if (leat_mix(seed++) % 64 == 0)
+				delta[i] = NAN;
+			uint64_t shift = leat_mix(seed++);
+			total[i] = (int64_t)leat_mix(seed++) >> (round % 3 ? 12 + shift % 52 : shift % 64);
+			expected[i] = leat_merge_plus(total[i], leat_grid_from((double)delta[i]));
+		}
+		leat_merge_step_factor(delta, total, visible, count);
+		for (size_t i = 0; i < count; i++)
+			assert_true(total[i] == expected[i] && visible[i] == (float)leat_grid_to(expected[i]));
+		memset(visible, 0, sizeof visible);
+		leat_merge_show_factor(total, visible, count);
+		for (size_t i = 0; i < count; i++)
+			assert_true(visible[i] == (float)leat_grid_to(expected[i]));
+	}
+}
+
 /* ---- the factor ---- */
 
 static void one_sender_or_no_curvature_is_exactly_the_sum(void **state)
@@ -244,6 +271,7 @@ int main(void)
 		cmocka_unit_test(a_float_on_the_grid_comes_back_as_it_was),
 		cmocka_unit_test(sums_wrap_around_without_undefined_overflow),
 		cmocka_unit_test(a_step_is_rounded_added_and_shown),
+		cmocka_unit_test(rows_of_any_length_are_as_their_numbers),
 		cmocka_unit_test(one_sender_or_no_curvature_is_exactly_the_sum),
 		cmocka_unit_test(the_factor_lies_between_one_over_the_senders_and_one),
 		cmocka_unit_test(the_factor_does_not_hang_on_the_order_of_the_senders),
