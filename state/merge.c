@@ -46,33 +46,83 @@ void leat_merge_apply(int64_t *base, const int64_t *delta, size_t count, double 
 	}
 }
 
-void leat_merge_step_factor(const float *restrict delta, const int64_t *restrict base, int64_t *restrict pending, int64_t *restrict current, float *restrict visible, size_t count)
+/* Two at a time, as every CPU has it; each lane is what to_grid() is. */
+typedef double doubles __attribute__((vector_size(16)));
+typedef int64_t ints __attribute__((vector_size(16)));
+typedef uint64_t words __attribute__((vector_size(16)));
+
+static inline doubles pick(ints mask, doubles yes, doubles no)
 {
-	for (size_t i = 0; i < count; i++) {
-		int64_t step = to_grid((double)delta[i]);
-		pending[i] = leat_merge_plus(pending[i], step);
-		current[i] = leat_merge_plus(current[i], step);
-		visible[i] = (float)((double)leat_merge_plus(base[i], pending[i]) * (1 / LEAT_GRID));
-	}
+	return (doubles)((mask & (ints)yes) | (~mask & (ints)no));
 }
 
-void leat_merge_step_sum(const int64_t *restrict delta, const int64_t *restrict base, int64_t *restrict pending, int64_t *restrict current, int64_t *restrict visible, size_t count)
+static inline words to_grid_two(doubles value)
 {
-	for (size_t i = 0; i < count; i++) {
-		pending[i] = leat_merge_plus(pending[i], delta[i]);
-		current[i] = leat_merge_plus(current[i], delta[i]);
-		visible[i] = leat_merge_plus(base[i], pending[i]);
-	}
+	const doubles zero = { 0, 0 }, most = zero + GRID_MOST, rounder = zero + ROUNDER;
+	doubles scaled = pick(value == value, value * LEAT_GRID, zero);
+	scaled = pick(scaled > -most, scaled, -most);
+	scaled = pick(scaled < most, scaled, most);
+	return (words)(scaled + rounder) - (words)rounder;
 }
 
-void leat_merge_show_factor(const int64_t *base, const int64_t *pending, float *visible, size_t count)
+/* Within 2^51 the reverse of the trick above is exact; *beyond stays 0 then. */
+static inline void show_two(words total, float *visible, words *beyond)
+{
+	const doubles rounder = (doubles){ 0, 0 } + ROUNDER;
+	*beyond |= (total + (1ull << 51)) >> 52;
+	doubles number = ((doubles)(total + (words)rounder) - rounder) * (1 / LEAT_GRID);
+	visible[0] = (float)number[0];
+	visible[1] = (float)number[1];
+}
+
+static void show_slowly(const int64_t *total, float *visible, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		visible[i] = (float)((double)(pending ? leat_merge_plus(base[i], pending[i]) : base[i]) * (1 / LEAT_GRID));
+		visible[i] = (float)((double)total[i] * (1 / LEAT_GRID));
 }
 
-void leat_merge_show_sum(const int64_t *base, const int64_t *pending, int64_t *visible, size_t count)
+void leat_merge_show_factor(const int64_t *total, float *visible, size_t count)
+{
+	words beyond = { 0, 0 }, two;
+	size_t at = 0;
+	for (; at + 2 <= count; at += 2) {
+		memcpy(&two, total + at, sizeof two);
+		show_two(two, visible + at, &beyond);
+	}
+	at = beyond[0] | beyond[1] ? 0 : at;
+	show_slowly(total + at, visible + at, count - at);
+}
+
+void leat_merge_step_factor(const float *restrict delta, int64_t *restrict total, float *restrict visible, size_t count)
+{
+	words beyond = { 0, 0 }, two;
+	size_t at = 0;
+	for (; at + 2 <= count; at += 2) {
+		memcpy(&two, total + at, sizeof two);
+		two += to_grid_two((doubles){ (double)delta[at], (double)delta[at + 1] });   /* wraps around */
+		memcpy(total + at, &two, sizeof two);
+		show_two(two, visible + at, &beyond);
+	}
+	for (size_t i = at; i < count; i++)
+		total[i] = leat_merge_plus(total[i], to_grid((double)delta[i]));
+	at = beyond[0] | beyond[1] ? 0 : at;
+	show_slowly(total + at, visible + at, count - at);
+}
+
+void leat_merge_step_sum(const int64_t *restrict delta, int64_t *restrict total, int64_t *restrict visible, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		visible[i] = pending ? leat_merge_plus(base[i], pending[i]) : base[i];
+		visible[i] = total[i] = leat_merge_plus(total[i], delta[i]);
+}
+
+void leat_merge_add(int64_t *restrict to, const int64_t *restrict what, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		to[i] = leat_merge_plus(to[i], what[i]);
+}
+
+void leat_merge_subtract(int64_t *restrict from, const int64_t *restrict what, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		from[i] = leat_merge_minus(from[i], what[i]);
 }

@@ -34,14 +34,13 @@ double leat_merge_factor(const double *curvature, size_t count);
 /* base[i] += round(delta[i] * factor); with factor 1 exactly base[i] += delta[i]. */
 void leat_merge_apply(int64_t *base, const int64_t *delta, size_t count, double factor);
 
-/*
- * A task's step: rounded to the grid, added to @pending (all of the task that @base lacks) and @current (of the open transaction), and shown in
- * @visible = base + pending. In the second @delta and @visible are int64.
- */
-void leat_merge_step_factor(const float *delta, const int64_t *base, int64_t *pending, int64_t *current, float *visible, size_t count);
-void leat_merge_step_sum(const int64_t *delta, const int64_t *base, int64_t *pending, int64_t *current, int64_t *visible, size_t count);
-/* @visible = base + pending; @pending NULL: nothing is pending. */
-void leat_merge_show_factor(const int64_t *base, const int64_t *pending, float *visible, size_t count);
-void leat_merge_show_sum(const int64_t *base, const int64_t *pending, int64_t *visible, size_t count);
+/* A task's step, rounded to the grid, added to @total and shown in @visible. In the second @delta and @visible are int64. */
+void leat_merge_step_factor(const float *delta, int64_t *total, float *visible, size_t count);
+void leat_merge_step_sum(const int64_t *delta, int64_t *total, int64_t *visible, size_t count);
+/* A factor row as its operator sees it. */
+void leat_merge_show_factor(const int64_t *total, float *visible, size_t count);
+/* to += what; to -= what. */
+void leat_merge_add(int64_t *to, const int64_t *what, size_t count);
+void leat_merge_subtract(int64_t *from, const int64_t *what, size_t count);
 
 #endif

@@ -25,11 +25,11 @@ static struct leat_view *view_of(const struct leat_shared_table *table, void *en
 void leat_shared_show(const struct leat_shared_table *table, void *entry)
 {
 	const struct leat_view *view = view_of(table, entry);
-	const int64_t *pending = view->pending ? view->pending->numbers : NULL;
+	const int64_t *total = view->pending ? view->pending->total : view->base;
 	if (table->merge == LEAT_MERGE_FACTOR)
-		leat_merge_show_factor(view->base, pending, entry, table->numbers);
+		leat_merge_show_factor(total, entry, table->numbers);
 	else
-		leat_merge_show_sum(view->base, pending, entry, table->numbers);
+		memcpy(entry, total, table->numbers * sizeof *total);
 }
 
 /* What the row is before anybody changed it. */
@@ -185,6 +185,8 @@ struct leat_pending *leat_shared_pending(struct leat_shared_table *table, struct
 		return NULL;
 	pending->row = row;
 	pending->table = table;
+	memcpy(pending->total, view->base, table->numbers * sizeof *view->base);
+	memcpy(pending->total + table->numbers, view->base, table->numbers * sizeof *view->base);
 	return view->pending = pending;
 }
 
@@ -236,9 +238,9 @@ int leat_shared_add(struct leat_shared_table *table, struct leat_row *row, const
 	struct leat_pending *pending = view->pending;
 	void *visible = (uint8_t *)row + table->offset;
 	if (table->merge == LEAT_MERGE_FACTOR)
-		leat_merge_step_factor(delta, view->base, pending->numbers, pending->numbers + table->numbers, visible, table->numbers);
+		leat_merge_step_factor(delta, pending->total, visible, table->numbers);
 	else
-		leat_merge_step_sum(delta, view->base, pending->numbers, pending->numbers + table->numbers, visible, table->numbers);
+		leat_merge_step_sum(delta, pending->total, visible, table->numbers);
 	pending->curvature += curvature > 0 && isfinite(curvature) ? curvature : 0;
 	return 0;
 }
@@ -285,8 +287,7 @@ int leat_shared_sent(struct leat_shared *shared, struct leat_pending *pending, i
 		pending->sent++;
 	}
 	sent->sequence = sequence;
-	for (size_t i = 0; i < table->numbers; i++)
-		sent->delta[i] = leat_merge_plus(sent->delta[i], delta[i]);
+	leat_merge_add(sent->delta, delta, table->numbers);
 	pending->newest = sent;
 	link_last(&shared->owners[owner], sent);
 	return 0;
@@ -298,8 +299,8 @@ static void confirm_one(struct leat_shared *shared, struct leat_owner_link *owne
 	struct leat_shared_table *table = pending->table;
 	void *entry = (uint8_t *)pending->row + table->offset;
 	unlink_sent(owner, sent);
-	for (size_t i = 0; i < table->numbers; i++)
-		pending->numbers[i] = leat_merge_minus(pending->numbers[i], sent->delta[i]);
+	leat_merge_subtract(pending->total, sent->delta, table->numbers);
+	leat_merge_subtract(pending->total + table->numbers, sent->delta, table->numbers);
 	if (pending->newest == sent)
 		pending->newest = NULL;
 	shared->sent_bytes -= table->sents.size;
@@ -324,11 +325,13 @@ static int send_delta(struct leat_lane *lane, struct leat_pending *pending, uint
 	struct leat_shared *shared = lane->shared;
 	const struct leat_shared_table *table = pending->table;
 	struct leat_bytes key = leat_rows_key(table->rows, pending->row);
-	int64_t *current = pending->numbers + table->numbers;
+	int64_t current[LEAT_SHARED_NUMBERS_MAX];
 	size_t size = table->numbers * sizeof *current;
 	uint8_t room[LEAT_ROW_KEY_MAX], value[sizeof(struct leat_delta_head) + LEAT_SHARED_NUMBERS_MAX * sizeof(int64_t)];
 	struct leat_delta_head head = { (uint32_t)lane->task, 0, sequence, pending->curvature };
 	int32_t owner = leat_partition_of(key.data, key.length, shared->tasks);
+	memcpy(current, pending->total, size);
+	leat_merge_subtract(current, pending->total + table->numbers, table->numbers);
 	memcpy(value, &head, sizeof head);
 	memcpy(value + sizeof head, current, size);
 	const struct leat_record record = { .timestamp_ms = -1, .key = whole_key(table, key, room), .value = leat_bytes(value, sizeof head + size) };
@@ -336,7 +339,7 @@ static int send_delta(struct leat_lane *lane, struct leat_pending *pending, uint
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	LEAT_TRY(lane->ops->session_send(lane->session, lane->pipeline->sources[lane->pipeline->deltas_source].topic, owner, &record, 0, fault));
 	shared->owners[owner].sent = sequence;
-	memset(current, 0, size);
+	memcpy(pending->total + table->numbers, pending->total, size);
 	pending->curvature = 0;
 	pending->touched = false;
 	return 0;
@@ -379,7 +382,13 @@ static int refresh_row(void *self, const struct leat_replica_row *from)
 	LEAT_ASSERT(table && table->numbers == from->count);   /* the replica keeps no others */
 	LEAT_TRY(leat_shared_row(table, leat_bytes(from->key + sizeof tag, from->key_length - sizeof tag), &row));
 	LEAT_TRY(leat_shared_know(table, row));
-	memcpy(leat_shared_view(table, row)->base, from->numbers, table->numbers * sizeof *from->numbers);
+	struct leat_view *view = leat_shared_view(table, row);
+	for (size_t i = 0; view->pending && i < table->numbers; i++) {
+		int64_t change = leat_merge_minus(from->numbers[i], view->base[i]);
+		view->pending->total[i] = leat_merge_plus(view->pending->total[i], change);
+		view->pending->total[table->numbers + i] = leat_merge_plus(view->pending->total[table->numbers + i], change);
+	}
+	memcpy(view->base, from->numbers, table->numbers * sizeof *from->numbers);
 	leat_shared_show(table, (uint8_t *)row + table->offset);
 	return 0;
 }

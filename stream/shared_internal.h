@@ -59,7 +59,7 @@ struct leat_pending {
 	size_t sent;                         /* commits that wait to be included */
 	double curvature;                    /* of the open transaction */
 	bool touched;                        /* in the open transaction */
-	int64_t numbers[];                   /* everything, then that of the open transaction */
+	int64_t total[];                     /* base + everything pending; behind it base + what was sent: the difference is of the open transaction */
 };
 
 /* What this task sent of one row in one commit and the owner has not confirmed; in order of sequence. */
@@ -123,7 +123,7 @@ struct leat_shared_table *leat_shared_find(struct leat_shared *shared, uint32_t 
 int leat_shared_row(struct leat_shared_table *table, struct leat_bytes key, struct leat_row **out);
 int leat_shared_know(struct leat_shared_table *table, struct leat_row *row);
 struct leat_pending *leat_shared_pending(struct leat_shared_table *table, struct leat_row *row);
-/* Notes that @delta has gone to @owner under @sequence. Makes nothing pending: it is already. */
+/* Notes that @delta, which is pending, has gone to @owner under @sequence. */
 int leat_shared_sent(struct leat_shared *shared, struct leat_pending *pending, int32_t owner, uint64_t sequence, const int64_t *delta);
 int leat_shared_take_everything(struct leat_lane *lane);
 

@@ -83,8 +83,8 @@ static int add_pending(struct leat_lane *lane, const struct leat_record *record,
 	memcpy(delta, record->value.data + sizeof head, table->numbers * sizeof *delta);
 	if (!pending || leat_shared_sent(shared, pending, shared->opening, head.sequence, delta) < 0)
 		return LEAT_ENOMEM;
-	for (size_t i = 0; i < table->numbers; i++)
-		pending->numbers[i] = leat_merge_plus(pending->numbers[i], delta[i]);
+	leat_merge_add(pending->total, delta, table->numbers);
+	leat_merge_add(pending->total + table->numbers, delta, table->numbers);
 	leat_shared_show(table, (uint8_t *)row + table->offset);
 	return 0;
 }

@@ -45,27 +45,57 @@ static void a_float_on_the_grid_comes_back_as_it_was(void **state)
 static void sums_wrap_around_without_undefined_overflow(void **state)
 {
 	(void)state;
-	int64_t base[1] = { INT64_MAX }, one = 1, pending[1] = { INT64_MAX }, current[1] = { INT64_MIN }, visible[1];
+	int64_t base[1] = { INT64_MAX }, one = 1, total[1] = { INT64_MAX }, visible[1];
 	leat_merge_apply(base, &one, 1, 1);
 	assert_true(base[0] == INT64_MIN);
-	leat_merge_step_sum(&one, base, pending, current, visible, 1);
-	assert_true(pending[0] == INT64_MIN && current[0] == INT64_MIN + 1 && visible[0] == 0);
+	leat_merge_step_sum(&one, total, visible, 1);
+	assert_true(total[0] == INT64_MIN && visible[0] == INT64_MIN);
+	leat_merge_subtract(total, &one, 1);
+	assert_true(total[0] == INT64_MAX);
+	leat_merge_add(total, &one, 1);
+	assert_true(total[0] == INT64_MIN);
 	leat_merge_apply(base, &(int64_t){ INT64_MIN }, 1, .5);
 	leat_merge_apply(base, &(int64_t){ INT64_MAX }, 1, .99);
 }
 
-static void a_step_shows_base_and_everything_pending(void **state)
+static void a_step_is_rounded_added_and_shown(void **state)
 {
 	(void)state;
-	float delta[3] = { .25f, -1e9f, NAN }, visible[3];
-	int64_t base[3] = { 1 << 24, 0, 7 }, pending[3] = { 1 << 24, 5, 0 }, current[3] = { 0, 5, 0 };
-	leat_merge_step_factor(delta, base, pending, current, visible, 3);
-	assert_true(visible[0] == 2.25f && current[0] == 1 << 22 && pending[0] == (1 << 24) + (1 << 22));
-	assert_true(current[1] == 5 - (1ll << 38) && visible[1] == -16384.f);
-	assert_true(pending[2] == 0 && current[2] == 0 && visible[2] == (float)(7 / LEAT_GRID));
-	float shown[3];
-	leat_merge_show_factor(base, pending, shown, 3);
+	float delta[3] = { .25f, -1e9f, NAN }, visible[3], shown[3];
+	int64_t total[3] = { 2 << 24, 5, 7 };
+	leat_merge_step_factor(delta, total, visible, 3);
+	assert_true(total[0] == (2 << 24) + (1 << 22) && visible[0] == 2.25f);
+	assert_true(total[1] == 5 - (1ll << 38) && visible[1] == -16384.f);
+	assert_true(total[2] == 7 && visible[2] == (float)(7 / LEAT_GRID));
+	leat_merge_show_factor(total, shown, 3);
 	assert_memory_equal(shown, visible, sizeof shown);
+}
+
+/* Rows of every length, with numbers of every size: as one number by itself. */
+static void rows_of_any_length_are_as_their_numbers(void **state)
+{
+	(void)state;
+	uint64_t seed = 7;
+	for (size_t round = 0; round < 20000; round++) {
+		float delta[13], visible[13];
+		int64_t total[13], expected[13];
+		size_t count = round % 14;
+		for (size_t i = 0; i < count; i++) {
+			delta[i] = (float)((uniform(&seed) - .5) * exp2(80 * uniform(&seed) - 60));
+			if (leat_mix(seed++) % 64 == 0)
+				delta[i] = NAN;
+			uint64_t shift = leat_mix(seed++);
+			total[i] = (int64_t)leat_mix(seed++) >> (round % 3 ? 12 + shift % 52 : shift % 64);
+			expected[i] = leat_merge_plus(total[i], leat_grid_from((double)delta[i]));
+		}
+		leat_merge_step_factor(delta, total, visible, count);
+		for (size_t i = 0; i < count; i++)
+			assert_true(total[i] == expected[i] && visible[i] == (float)leat_grid_to(expected[i]));
+		memset(visible, 0, sizeof visible);
+		leat_merge_show_factor(total, visible, count);
+		for (size_t i = 0; i < count; i++)
+			assert_true(visible[i] == (float)leat_grid_to(expected[i]));
+	}
 }
 
 /* ---- the factor ---- */
@@ -240,7 +270,8 @@ int main(void)
 		cmocka_unit_test(the_grid_rounds_to_the_nearest_even_and_clamps),
 		cmocka_unit_test(a_float_on_the_grid_comes_back_as_it_was),
 		cmocka_unit_test(sums_wrap_around_without_undefined_overflow),
-		cmocka_unit_test(a_step_shows_base_and_everything_pending),
+		cmocka_unit_test(a_step_is_rounded_added_and_shown),
+		cmocka_unit_test(rows_of_any_length_are_as_their_numbers),
 		cmocka_unit_test(one_sender_or_no_curvature_is_exactly_the_sum),
 		cmocka_unit_test(the_factor_lies_between_one_over_the_senders_and_one),
 		cmocka_unit_test(the_factor_does_not_hang_on_the_order_of_the_senders),
