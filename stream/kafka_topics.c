@@ -150,7 +150,7 @@ static int create_with(rd_kafka_t *rk, const struct leat_topic_spec *spec, int t
 	int64_t deadline = kafka_now_ms() + KAFKA_ADMIN_MS;   /* brokers learn of it one after the other */
 	while ((rc = ask(rk, spec->name, timeout_ms, &there, NULL, fault)) == LEAT_ENOTFOUND || rc == LEAT_ERETRY) {
 		if (kafka_left_ms(deadline) == 0)
-			return rc;
+			return leat_fail(fault, LEAT_ERETRY, "topic %s is made, but the broker does not know it yet", spec->name);
 		poll(NULL, 0, KAFKA_PAUSE_MS);
 	}
 	if (rc == 0)

@@ -39,18 +39,19 @@ static void mark_member(const struct rd_kafka_group_member_info *member, const c
 	}
 }
 
-/* Number of tasks that nobody owns while the group is stable; 0 also when it cannot be told. */
+/* Number of tasks that nobody owns while the group is stable; -1 when it cannot be told now. */
 static int32_t count_orphans(struct leat_session *session)
 {
 	const struct rd_kafka_group_list *list = NULL;
 	bool *owned = leat_calloc((size_t)session->config.tasks, sizeof *owned);
-	int32_t orphans = 0;
+	int32_t orphans = -1;
 	if (!owned || rd_kafka_list_groups(session->group, session->kafka->application, &list, LIST_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
 		goto out;
 	if (list->group_cnt != 1 || !list->groups[0].state || strcmp(list->groups[0].state, "Stable") != 0)
 		goto out;
 	for (int i = 0; i < list->groups[0].member_cnt; i++)
 		mark_member(&list->groups[0].members[i], session->kafka->tasks_topic, session->config.tasks, owned);
+	orphans = 0;
 	for (int32_t task = 0; task < session->config.tasks; task++)
 		orphans += !owned[task];
 out:
@@ -80,8 +81,8 @@ void kafka_watch(struct leat_session *session)
 	if (session->watch_ms == 0 || kafka_now_ms() < session->watch_ms || session->open)
 		return;
 	int32_t orphans = count_orphans(session);
-	session->watch_ms = orphans ? kafka_now_ms() + WATCH_AGAIN_MS : 0;
-	if (orphans && session->orphans_seen++) {
+	session->watch_ms = orphans != 0 ? kafka_now_ms() + WATCH_AGAIN_MS : 0;
+	if (orphans > 0 && session->orphans_seen++) {
 		leat_log(LEAT_WARNING, "kafka: %d tasks of %s have no owner although its group is stable; joining anew", (int)orphans, session->kafka->application);
 		join_again(session);
 		session->orphans_seen = 0;
