@@ -134,9 +134,12 @@ def main():
     state = tempfile.mkdtemp(prefix="leat-shared-")
     fleet = [Leat(state, names, instance="i%d" % i, pipeline=PIPELINE, args=["--set", "tasks=%d" % TASKS]).start() for i in range(2)]
     if not wait_for_topic(run + "-in", TASKS):
-        return 0 if report("shared rows", False, "the input topic was not made") else 1
-    seconds = 3 + kills * 1.5
-    rows = [(user, body.replace('"item":', '"item":%s' % ("" if i % 10 else "7,\"was\":"))) for i, (user, body) in enumerate(events(int(seconds * 800), 500, 5))]
+        report("shared rows", False, "the input topic was not made")
+        for one in fleet:
+            one.kill()
+        return 1
+    seconds = 3 + kills * 4
+    rows = [(user, body.replace('"item":', '"item":%s' % ("" if i % 10 else "7,\"was\":"))) for i, (user, body) in enumerate(events(int(seconds * 500), 500, 5))]
     feeder = Feeder(run + "-in", rows, seconds, 50)
     feeder.start()
     crashed = 0
@@ -144,13 +147,15 @@ def main():
         time.sleep(rnd.uniform(0.5, 1.8))
         victim = fleet[i % 2]
         victim.kill()
-        point = ("shared.prepared:9", "shared.refreshed:9", None)[i % 3]
+        point = ("shared.prepared:3", "shared.refreshed:3", None)[i % 3]
         victim.start({"LEAT_CRASH": point} if point else None)
         if point:
             end = time.time() + 10
             while victim.alive() and time.time() < end:
                 time.sleep(0.02)
             crashed += not victim.alive()
+            if victim.alive():
+                print("  %s was not reached" % point)
             victim.kill()
             victim.start()
     feeder.join()
