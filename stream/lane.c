@@ -327,6 +327,8 @@ int leat_lane_advance(struct leat_lane *lane, struct leat_fault *fault)
 		if (fault)
 			lane->fault = *fault;
 	}
+	if (rc == LEAT_ERETRY)
+		leat_log_seldom(LEAT_INFO, lane, 5000, "task %d cannot be opened yet: %s", (int)lane->task, fault ? fault->text : "");
 	return rc == LEAT_ERETRY ? 0 : rc;
 }
 

@@ -1,7 +1,7 @@
 /* Opening a task's shared tables: the newest rows, and what this task sent and no owner has included is pending again. */
 #include "stream/shared_internal.h"
 
-enum { RECORDS = 4096, WAIT_MS = 20, PATIENCE_US = 20000000 };
+enum { RECORDS = 4096, WAIT_MS = 20, PATIENCE_US = 20000000, SLICE_US = 20000 };
 
 /* ---- the task row ---- */
 
@@ -98,13 +98,15 @@ static int open_reader(struct leat_lane *lane, struct leat_fault *fault)
 	return lane->ops->reader_open(lane->engine->transport, topic, shared->opening, first, &shared->reader, fault);
 }
 
-static void close_reader(struct leat_lane *lane)
+/* Always 1: an owner is done with. */
+static int close_reader(struct leat_lane *lane)
 {
 	if (lane->shared->reader)
 		lane->ops->reader_close(lane->shared->reader);
 	lane->shared->reader = NULL;
 	lane->shared->reached = 0;
 	lane->shared->waiting_us = 0;
+	return 1;
 }
 
 static uint64_t included_by(struct leat_lane *lane, int32_t owner, int64_t *room)
@@ -156,12 +158,15 @@ int leat_shared_open(struct leat_lane *lane, struct leat_fault *fault)
 	int64_t *room = leat_calloc((size_t)shared->tasks, sizeof *room);
 	if (!room)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	int64_t began = leat_clock_mono_us(NULL);
 	for (rc = 1; rc > 0 && shared->opening < shared->tasks;) {
 		rc = read_owner(lane, room, fault);
-		if (rc <= 0)
+		if (rc == 0 && shared->waiting_us == 0 && leat_clock_mono_us(NULL) - began < SLICE_US)
+			rc = 1;
+		else if (rc <= 0)
 			break;
-		close_reader(lane);
-		shared->opening++;
+		else
+			shared->opening += close_reader(lane);
 	}
 	leat_free(room);
 	return rc;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
+enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
        COMMIT_AT_LEAST_MS = 12 * 3600 * 1000 };   /* Kafka forgets positions of topics that a group does not subscribe to */
 
 /* ---- latency histogram: 10 buckets per factor of 2 below, exact up to 16 ms ---- */
@@ -293,6 +293,9 @@ static int run_lanes(struct leat_worker *worker, long *events, struct leat_fault
 static int64_t wait_for(const struct leat_worker *worker, int64_t most_us)
 {
 	int64_t now = leat_clock_mono_us(worker->engine->clock), due = worker->last_commit_us + worker->engine->pipeline->settings.commit_ms * 1000;
+	for (int32_t task = 0; task < worker->engine->tasks; task++)
+		if (worker->lanes[task] && worker->lanes[task]->state < LEAT_LANE_RUNNING)
+			return LEAT_MIN(most_us, OPENING_WAIT_US);
 	if (!anything_to_commit(worker))
 		return most_us;
 	return LEAT_MAX(LEAT_MIN(due - now, most_us), (int64_t)0);
