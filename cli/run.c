@@ -9,6 +9,7 @@ struct run {
 	const char *brokers, *embedded, *state, *instance;
 	const char *overrides[64];
 	double seconds, shop_rate;
+	int64_t start_us;
 	bool shop, json, quiet, profile, until_end, accept_state_loss;
 };
 
@@ -32,7 +33,14 @@ static int watch(struct leat *leat, const struct run *run, struct leat_fault *fa
 	return rc < 0 ? rc : 0;
 }
 
-static int run_it(const struct run *run, const char *pipeline)
+/* While the broker cannot be reached: Ctrl-C, or the time is over. */
+static bool give_up(void *self)
+{
+	const struct run *run = self;
+	return leat_interrupted(NULL) || (run->seconds > 0 && (double)(leat_clock_mono_us(NULL) - run->start_us) >= run->seconds * 1e6);
+}
+
+static int run_it(struct run *run, const char *pipeline)
 {
 	const struct leat_config config = { .pipeline = pipeline, .overrides = run->overrides, .brokers = run->brokers, .embedded = run->embedded, .state_dir = run->state,
 					    .instance = run->instance, .accept_state_loss = run->accept_state_loss, .until_end = run->until_end };
@@ -40,7 +48,8 @@ static int run_it(const struct run *run, const char *pipeline)
 	struct leat_shop_feed *shop = NULL;
 	struct leat *leat;
 	leat_catch_signals();
-	int rc = leat_open_interruptible(&leat, &config, leat_interrupted, NULL, &fault);
+	run->start_us = leat_clock_mono_us(NULL);
+	int rc = leat_open_interruptible(&leat, &config, give_up, run, &fault);
 	if (rc == LEAT_ESTOPPED)
 		return LEAT_EXIT_OK;
 	if (rc < 0)
@@ -82,6 +91,8 @@ static int verb(int count, char **arguments)
 		return leat_usage(&leat_verb_run, "one pipeline file is needed");
 	if (run.brokers && run.embedded)
 		return leat_usage(&leat_verb_run, "--brokers and --embedded exclude each other");
+	if (run.seconds < 0 || run.seconds > 1e9 || run.shop_rate <= 0)
+		return leat_usage(&leat_verb_run, "--seconds must not be negative, --shop-rate must be above 0");
 	return run_it(&run, arguments[0]);
 }
 

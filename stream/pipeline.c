@@ -179,7 +179,8 @@ static int load_schema(struct leat_pipeline *pipeline, const char *name, const c
 	if (fields_text) {
 		struct leat_field *fields;
 		LEAT_TRY(leat_fields_parse(pipeline, fields_text, &fields, &at, fault));
-		return leat_schema_from_fields(out, "record", fields, fault);
+		int made = leat_schema_from_fields(out, "record", fields, &inner);
+		return made < 0 && made != LEAT_ENOMEM ? leat_yaml_fail(pipeline->file, &at, fault, "fields: %s", inner.text) : made;
 	}
 	char *path;
 	LEAT_TRY(schema_path(pipeline, name, &path));
@@ -352,6 +353,27 @@ static int default_schemas(struct leat_pipeline *pipeline)
 	return kept ? 0 : LEAT_ENOMEM;
 }
 
+/* What Kafka takes as a topic's name. */
+static int check_topic(struct leat_pipeline *pipeline, int line, const char *topic, struct leat_fault *fault)
+{
+	size_t length = strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+	if (length > 0 && length <= 249 && !topic[length] && strcmp(topic, ".") != 0 && strcmp(topic, "..") != 0)
+		return 0;
+	return fail_at(pipeline, line, fault, "'%.60s' cannot be a topic's name: 1 to 249 letters, digits, '.', '_' or '-'", topic);
+}
+
+static int check_topics(struct leat_pipeline *pipeline, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < pipeline->source_count; i++)
+		LEAT_TRY(check_topic(pipeline, pipeline->sources[i].line, pipeline->sources[i].topic, fault));
+	for (size_t i = 0; i < pipeline->table_count; i++)
+		if (pipeline->tables[i].topic)
+			LEAT_TRY(check_topic(pipeline, pipeline->tables[i].line, pipeline->tables[i].topic, fault));
+	for (size_t i = 0; i < pipeline->sink_count; i++)
+		LEAT_TRY(check_topic(pipeline, pipeline->sinks[i].line, pipeline->sinks[i].topic, fault));
+	return check_topic(pipeline, 0, pipeline->dead_letter_topic, fault);
+}
+
 static int check_emit(struct leat_pipeline *pipeline, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < pipeline->sink_count; i++) {
@@ -382,6 +404,7 @@ static int read_sections(struct leat_pipeline *pipeline, struct leat_fault *faul
 	LEAT_TRY(each_member(pipeline, root, "sources", true, read_source, fault));
 	LEAT_TRY(each_member(pipeline, root, "tables", false, read_table, fault));
 	LEAT_TRY(each_member(pipeline, root, "sinks", false, read_sink, fault));
+	LEAT_TRY(check_topics(pipeline, fault));
 	LEAT_TRY(check_emit(pipeline, fault));
 	return leat_plan_resolve(pipeline, fault);
 }

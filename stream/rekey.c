@@ -2,11 +2,11 @@
 #include "stream/rekey.h"
 #include "stream/outlet.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 1, MARK = 0xffff };
 
 /* Before the Avro body of every internal record. Little-endian, see lane_row.c. */
 struct head {
-	uint16_t version, mark;            /* mark: no row follows              */
+	uint16_t version, kind;            /* kind: MARK, no row follows; else the fingerprint of the columns that do */
 	uint32_t sender;                   /* task                               */
 	int64_t watermark_ms;              /* of the sender; INT64_MAX: idle     */
 	int64_t time_ms;
@@ -19,6 +19,7 @@ _Static_assert(sizeof(struct head) == 48, "on the wire");
 
 struct leat_rekey_in {
 	struct leat_schema *schema;
+	uint16_t fingerprint;
 	struct leat_decoder *decoder;
 	int64_t *marks;                    /* per sender */
 	int32_t senders;
@@ -26,6 +27,7 @@ struct leat_rekey_in {
 
 struct leat_rekey_out {
 	struct leat_schema *schema;
+	uint16_t fingerprint;
 	struct leat_encoder *encoder;
 	size_t outlet;
 	uint64_t upstream;                 /* bit per source whose events pass here: only they hold the mark back */
@@ -41,10 +43,11 @@ struct carried {
 	size_t count;
 };
 
-static int carry(const struct leat_lane *lane, int stream, struct leat_schema **schema, int slots[LEAT_SLOTS_MAX], struct leat_fault *fault)
+static int carry(const struct leat_lane *lane, int stream, struct leat_schema **schema, int slots[LEAT_SLOTS_MAX], uint16_t *fingerprint, struct leat_fault *fault)
 {
 	const struct leat_stream *from = &lane->pipeline->streams[stream];
 	struct carried *carried = leat_calloc(1, sizeof *carried);
+	uint32_t hash = 0;
 	if (!carried)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	for (size_t slot = 0; slot < from->layout.count; slot++) {
@@ -53,10 +56,12 @@ static int carry(const struct leat_lane *lane, int stream, struct leat_schema **
 		struct leat_field *field = &carried->fields[carried->count];
 		*field = from->layout.fields[slot];
 		snprintf(carried->names[carried->count], sizeof carried->names[0], "c%zu", slot);
+		hash = (uint32_t)leat_mix(hash ^ leat_mix(leat_hash(field->name, strlen(field->name)) + field->type));
 		field->name = carried->names[carried->count];
 		field->nullable = true;
 		slots[carried->count++] = (int)slot;
 	}
+	*fingerprint = (uint16_t)(hash % MARK);
 	int rc = leat_schema_from_fields(schema, "row", carried->fields, fault);
 	leat_free(carried);
 	return rc;
@@ -74,7 +79,7 @@ int leat_rekey_in_open(struct leat_lane *lane, struct leat_intake *intake, struc
 	in->senders = lane->engine->tasks;
 	for (int32_t i = 0; i < in->senders; i++)
 		in->marks[i] = INT64_MIN;
-	LEAT_TRY(carry(lane, intake->source->stream, &in->schema, slots, fault));
+	LEAT_TRY(carry(lane, intake->source->stream, &in->schema, slots, &in->fingerprint, fault));
 	const char *json = leat_schema_json(in->schema);
 	return leat_decoder_compile(&in->decoder, json, strlen(json), in->schema, slots, fault);
 }
@@ -109,8 +114,10 @@ int leat_rekey_in_row(struct leat_lane *lane, struct leat_intake *intake, const 
 	if (head.version != VERSION || head.sender >= (uint32_t)in->senders)
 		return LEAT_BAD_BAD_MAGIC;
 	in->marks[head.sender] = LEAT_MAX(in->marks[head.sender] == INT64_MAX ? INT64_MIN : in->marks[head.sender], head.watermark_ms);
-	if (head.mark)
+	if (head.kind == MARK)
 		return LEAT_REKEY_MARK;
+	if (head.kind != in->fingerprint)
+		return LEAT_BAD_SCHEMA_INCOMPATIBLE;   /* sent by a pipeline with other columns: run that one to its end first */
 	clear_row(run, row);
 	struct leat_bytes body = leat_bytes(record->value.data + sizeof head, record->value.length - sizeof head);
 	enum leat_bad bad = leat_decoder_run(in->decoder, body, run->columns, row, lane->arena);
@@ -185,7 +192,7 @@ int leat_rekey_out_open(struct leat_lane *lane, const struct leat_node *node, st
 	made->upstream = upstream_of(lane->pipeline, node);
 	for (size_t i = 0; i < layout->count; i++)
 		fields[i] = &layout->fields[i];
-	LEAT_TRY(carry(lane, node->stream, &made->schema, slots, fault));
+	LEAT_TRY(carry(lane, node->stream, &made->schema, slots, &made->fingerprint, fault));
 	LEAT_TRY(leat_encoder_compile(&made->encoder, made->schema, slots, fields, fault));
 	return leat_outlet_find(lane, lane->pipeline->sources[node->rekey_source].topic, false, &made->outlet, fault);
 }
@@ -220,7 +227,7 @@ static int send_row(struct leat_lane *lane, struct leat_node_run *node, struct l
 		return 0;
 	}
 	const struct leat_record *record = run->record[row];
-	struct head head = { .version = VERSION, .sender = (uint32_t)lane->task, .watermark_ms = run->watermark_ms[row], .time_ms = run->time_ms[row], .id = run->id[row],
+	struct head head = { .version = VERSION, .kind = out->fingerprint, .sender = (uint32_t)lane->task, .watermark_ms = run->watermark_ms[row], .time_ms = run->time_ms[row], .id = run->id[row],
 			     .origin_offset = record ? record->offset : -1, .origin_source = run->source[row], .origin_partition = lane->task };
 	struct leat_outlet_item *item = leat_outlet_add(outlet);
 	if (!item)
@@ -259,7 +266,7 @@ bool leat_rekey_out_due(const struct leat_lane *lane, const struct leat_rekey_ou
 
 int leat_rekey_out_marks(struct leat_lane *lane, struct leat_rekey_out *out, struct leat_fault *fault)
 {
-	struct head head = { .version = VERSION, .mark = 1, .sender = (uint32_t)lane->task, .watermark_ms = mark_of(lane, out) };
+	struct head head = { .version = VERSION, .kind = MARK, .sender = (uint32_t)lane->task, .watermark_ms = mark_of(lane, out) };
 	const struct leat_record record = { .timestamp_ms = -1, .value = leat_bytes(&head, sizeof head) };
 	if (!leat_rekey_out_due(lane, out))
 		return 0;
