@@ -114,6 +114,7 @@ int leat_shared_prepare_tables(struct leat_lane *lane)
 		return LEAT_ENOMEM;
 	shared->tasks = lane->engine->tasks;
 	shared->replica = lane->engine->replica;
+	shared->sent_most = SENT_MOST;
 	shared->included = leat_calloc((size_t)shared->tasks, sizeof *shared->included);
 	shared->owners = leat_calloc((size_t)shared->tasks, sizeof *shared->owners);
 	if (!shared->included || !shared->owners)
@@ -268,7 +269,7 @@ static void link_last(struct leat_owner_link *owner, struct leat_sent *sent)
 static struct leat_sent *take_together(struct leat_shared *shared, const struct leat_pending *pending, int32_t owner)
 {
 	struct leat_sent *newest = pending->newest;
-	if (shared->sent_bytes < SENT_MOST || !newest || owner == pending->table->lane->task)
+	if (shared->sent_bytes < shared->sent_most || !newest || owner == pending->table->lane->task)
 		return NULL;
 	unlink_sent(&shared->owners[owner], newest);
 	return newest;

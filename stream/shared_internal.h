@@ -97,7 +97,8 @@ struct leat_shared {
 	struct leat_replica *replica;
 	/* as sender */
 	struct leat_pending **touched;
-	size_t touched_count, touched_capacity, sent_bytes;
+	size_t touched_count, touched_capacity;
+	size_t sent_bytes, sent_most;        /* what waits for owners; beyond it one row's are taken together */
 	struct leat_owner_link *owners;
 	uint64_t seen_event;                 /* of the replica's events */
 	/* while opening */

@@ -317,6 +317,37 @@ static void an_owner_that_is_away_loses_nothing(void **state)
 	free_world(world);
 }
 
+/* Beyond the bound what waits grows by no more than one delta per row, the sender still reads all of its own, and nothing is lost. */
+static void what_waits_for_an_owner_is_bounded(void **state)
+{
+	(void)state;
+	struct world *world = make_world(4, 4, both);
+	open_world(world);
+	start_worker(world, 0);
+	start_worker(world, 1);
+	run_until_running(world);
+	int here = world->workers[0].lanes[0] ? 0 : 1;
+	struct leat_shared *shared = lane_of(world, 0)->shared;
+	size_t waiting = 0;
+	shared->sent_most = 2000;
+	feed_to(world, 800, 0);
+	for (int i = 0; i < 400; i++)
+		step(world, here);
+	for (int32_t owner = 0; owner < 4; owner++)
+		for (const struct leat_sent *sent = shared->owners[owner].first; sent; sent = sent->next) {
+			waiting++;
+			assert_true(!sent->next || sent->sequence < sent->next->sequence);
+		}
+	assert_in_range(waiting, 10, 2000 / 40 + 2 * ITEMS);
+	for (int item = 0; item < ITEMS; item++)
+		assert_memory_equal(view(world, 0, 0, item), world->expected[item], sizeof world->expected[item]);
+	drain(world);
+	assert_int_equal(shared->sent_bytes, 0);
+	sums_are_exact(world);
+	views_agree(world);
+	free_world(world);
+}
+
 /* Without shared tables for a while: positions, rows and what is included are found again. */
 static void tables_that_were_left_out_come_back_as_they_were(void **state)
 {
@@ -677,6 +708,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_or_failed_commit_loses_and_doubles_nothing),
 		cmocka_unit_test(tasks_that_move_stay_exact),
 		cmocka_unit_test(an_owner_that_is_away_loses_nothing),
+		cmocka_unit_test(what_waits_for_an_owner_is_bounded),
 		cmocka_unit_test(tables_that_were_left_out_come_back_as_they_were),
 		cmocka_unit_test(a_delta_that_no_task_sent_halts_the_task_with_its_place),
 		cmocka_unit_test(deltas_with_any_numbers_are_merged_without_harm),
