@@ -1,6 +1,8 @@
 /* Shared tables in the engine, with several tasks and workers: sums are exact, own deltas are read at once, and no fault loses or doubles any. */
 #include "tests/stream/shared_help.h"
 
+#include "stream/application.h"
+
 #include <jansson.h>
 #include <math.h>
 
@@ -180,6 +182,55 @@ static void one_task_is_the_sequential_program_for_any_batch_and_commit(void **s
 			same_as_the_program(world);
 			free_world(world);
 		}
+}
+
+struct part { struct leat_lane *lane; int64_t most; };
+
+static void receive_some(void *self, const struct leat_record *record)
+{
+	struct part *part = self;
+	struct leat_intake *intake = &part->lane->intakes[part->lane->pipeline->deltas_source];
+	int rc;
+	if (record->offset < intake->next_offset || record->offset >= part->most)
+		return;
+	assert_int_equal(leat_shared_receive(part->lane, record, &rc), LEAT_BAD_NONE);
+	assert_int_equal(rc, 0);
+	intake->next_offset = record->offset + 1;
+}
+
+/* Half of what one commit sent is in the rows, the other half is still pending: what the task sees does not change by that. */
+static void an_owner_may_commit_in_the_midst_of_what_a_commit_sent(void **state)
+{
+	(void)state;
+	struct world *world = make_world(1, 512, both);
+	struct leat_fault fault = { 0 };
+	open_world(world);
+	feed(world, 100);
+	start_worker(world, 0);
+	run_until_running(world);
+	struct leat_lane *lane = lane_of(world, 0);
+	leat_lane_run(lane, &fault);
+	must(leat_worker_commit(&world->workers[0], &fault), &fault, "commit");
+	for (int64_t most = 1; most < 26; most += 5) {
+		struct part part = { lane, most };
+		read_topic(world, "w.deltas", 0, receive_some, &part);
+		must(leat_worker_commit(&world->workers[0], &fault), &fault, "commit");
+		must(leat_replica_poll(world->engine.replica, &fault), &fault, "poll");
+		must(leat_shared_refresh(lane), &fault, "refresh");
+		sums_are_exact(world);
+		drop(&world->workers[0]);   /* what is left is rebuilt, and read from there on */
+		start_worker(world, 0);
+		do
+			must(leat_lane_advance(world->workers[0].lanes[0], &fault), &fault, "open");
+		while (world->workers[0].lanes[0]->state != LEAT_LANE_RUNNING);
+		lane = lane_of(world, 0);
+		sums_are_exact(world);
+	}
+	feed(world, 100);
+	drain(world);
+	sums_are_exact(world);
+	same_as_the_program(world);
+	free_world(world);
 }
 
 /* ---- faults ---- */
@@ -696,6 +747,62 @@ static void a_thousand_keys_are_known_in_the_order_of_their_bytes(void **state)
 	free_world(world);
 }
 
+/* ---- threads: a whole application ---- */
+
+struct published { uint32_t tag; int64_t rows[ITEMS][TALLY]; };
+
+static void last_row(void *self, const struct leat_record *record)
+{
+	struct published *published = self;
+	char name[16] = "";
+	if (record->key.length <= 4 || memcmp(record->key.data, &published->tag, 4) != 0)
+		return;
+	memcpy(name, record->key.data + 4, LEAT_MIN((size_t)record->key.length - 4, sizeof name - 1));
+	memcpy(published->rows[strtol(name + 5, NULL, 10)], record->value.data, sizeof published->rows[0]);
+}
+
+static void run_application(struct world *world, const char *path, int events)
+{
+	char topics[96];
+	struct leat_fault fault = { 0 };
+	struct leat *leat;
+	snprintf(topics, sizeof topics, "%s/topics", world->folder);
+	const struct leat_config config = { .pipeline = path, .embedded = topics, .until_end = true };
+	must(leat_open(&leat, &config, &fault), &fault, "open");
+	world->transport = leat->transport;
+	feed(world, events);
+	must(leat_start(leat, &fault), &fault, "start");
+	int rc;
+	while ((rc = leat_wait(leat, 1000, &fault)) == 0)
+		;
+	must(rc, &fault, "run");
+	struct published published = { .tag = leat->pipeline->nodes[0].table[0].tag };
+	for (int32_t task = 0; task < world->tasks; task++)
+		read_topic(world, "w.shared", task, last_row, &published);
+	assert_memory_equal(published.rows, world->expected, sizeof published.rows);
+	leat_close(leat);
+}
+
+/* It ends although deltas flow between the workers, and not before the last is merged. */
+static void two_workers_run_to_the_end_with_everything_merged(void **state)
+{
+	(void)state;
+	char path[96], text[2048];
+	struct world *world = make_world(4, 16, both);
+	snprintf(path, sizeof path, "%s/w.yaml", world->folder);
+	int length = snprintf(text, sizeof text, "pipeline: w\ntasks: 4\nworkers: 2\nbatch: 16\ncommit_ms: 2\nmemory: 64MB\nsources: { in: { topic: in, format: json, fields: \"item:string n:int\" } }\n%s", both);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, (size_t)length, file), length);
+	fclose(file);
+	run_application(world, path, 3000);
+	run_application(world, path, 500);
+	leat_storage_close(world->storage);
+	nftw(world->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	pthread_rwlock_destroy(&world->tables);
+	free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -704,6 +811,7 @@ int main(void)
 		cmocka_unit_test(deltas_do_not_wait_for_events_that_are_behind),
 		cmocka_unit_test(the_watermark_is_that_of_the_events),
 		cmocka_unit_test(one_task_is_the_sequential_program_for_any_batch_and_commit),
+		cmocka_unit_test(an_owner_may_commit_in_the_midst_of_what_a_commit_sent),
 		cmocka_unit_test(a_kill_at_any_event_loses_and_doubles_nothing),
 		cmocka_unit_test(an_unknown_or_failed_commit_loses_and_doubles_nothing),
 		cmocka_unit_test(tasks_that_move_stay_exact),
@@ -718,6 +826,7 @@ int main(void)
 		cmocka_unit_test(opening_without_memory_fails_and_can_be_tried_again),
 		cmocka_unit_test(rekeyed_rows_feed_shared_tables),
 		cmocka_unit_test(spare_records_of_internal_topics_are_deleted),
+		cmocka_unit_test(two_workers_run_to_the_end_with_everything_merged),
 		cmocka_unit_test(a_thousand_keys_are_known_in_the_order_of_their_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
