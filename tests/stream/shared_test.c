@@ -220,6 +220,7 @@ static void an_owner_may_commit_in_the_midst_of_what_a_commit_sent(void **state)
 		sums_are_exact(world);
 		drop(&world->workers[0]);   /* what is left is rebuilt, and read from there on */
 		start_worker(world, 0);
+		must(world->transport->ops->session_poll(world->workers[0].session, 0, &fault), &fault, "poll");
 		do
 			must(leat_lane_advance(world->workers[0].lanes[0], &fault), &fault, "open");
 		while (world->workers[0].lanes[0]->state != LEAT_LANE_RUNNING);
