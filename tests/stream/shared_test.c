@@ -3,7 +3,6 @@
 
 #include "stream/application.h"
 
-#include <jansson.h>
 #include <math.h>
 
 /* ---- plain ---- */
@@ -81,90 +80,7 @@ static void the_watermark_is_that_of_the_events(void **state)
 	free_world(world);
 }
 
-/* ---- one task: the sequential program ---- */
-
-struct item { char name[16]; int64_t seen; bool known; int64_t grid[LEARN]; float q[LEARN]; };
-struct program { struct item items[ITEMS]; struct leat_buffer out; uint64_t topic; };
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
-}
-
-static void add_to(struct item *item, const float *delta)
-{
-	for (int k = 0; k < LEARN; k++) {
-		item->grid[k] += leat_grid_from((double)delta[k]);
-		item->q[k] = (float)leat_grid_to(item->grid[k]);
-	}
-	item->known = true;
-}
-
-static void pull_one(struct program *program, uint64_t id)
-{
-	struct item *known[ITEMS];
-	float delta[LEARN];
-	size_t count = 0;
-	for (int i = 0; i < ITEMS; i++)
-		if (program->items[i].known)
-			known[count++] = &program->items[i];
-	if (count == 0)
-		return;
-	for (int k = 0; k < LEARN; k++)
-		delta[k] = -known[id % count]->q[k] / 64;
-	add_to(known[id % count], delta);
-}
-
-static void sequential_event(void *self, const struct leat_record *record)
-{
-	struct program *program = self;
-	json_t *event = json_loadb((const char *)record->value.data, record->value.length, 0, NULL);
-	struct item wanted;
-	float delta[LEARN];
-	double guess;
-	snprintf(wanted.name, sizeof wanted.name, "%s", json_string_value(json_object_get(event, "item")));
-	struct item *item = bsearch(&wanted, program->items, ITEMS, sizeof wanted, by_name);
-	uint64_t id = leat_mix(leat_mix(program->topic) ^ (uint64_t)record->offset);
-	learn_step(item->q, id, json_integer_value(json_object_get(event, "n")), delta, &guess);
-	pull_one(program, id);
-	add_to(item, delta);
-	item->seen++;
-	leat_buffer_printf(&program->out, "%s %lld %a\n", item->name, (long long)item->seen, guess);
-	json_decref(event);
-}
-
-static void run_program(struct world *world, struct program *program)
-{
-	*program = (struct program){ .topic = leat_hash("in", 2) };
-	for (int i = 0; i < ITEMS; i++) {
-		struct item *item = &program->items[i];
-		item_name(i, item->name);
-		learn_init(NULL, item->q, leat_text(item->name));
-		for (int k = 0; k < LEARN; k++)
-			item->grid[k] = leat_grid_from((double)item->q[k]);
-	}
-	qsort(program->items, ITEMS, sizeof program->items[0], by_name);
-	read_topic(world, "in", 0, sequential_event, program);
-}
-
-static void add_row(void *self, const struct leat_record *record)
-{
-	json_t *row = json_loadb((const char *)record->value.data, record->value.length, 0, NULL);
-	leat_buffer_printf(self, "%s %lld %a\n", json_string_value(json_object_get(row, "item")), (long long)json_integer_value(json_object_get(row, "seen")), json_number_value(json_object_get(row, "guess")));
-	json_decref(row);
-}
-
-static void same_as_the_program(struct world *world)
-{
-	struct program program;
-	struct leat_buffer out = { 0 };
-	run_program(world, &program);
-	read_topic(world, "out", 0, add_row, &out);
-	assert_int_equal(out.length, program.out.length);
-	assert_memory_equal(out.data, program.out.data, out.length);
-	leat_buffer_free(&out);
-	leat_buffer_free(&program.out);
-}
+/* ---- one task ---- */
 
 static void one_task_is_the_sequential_program_for_any_batch_and_commit(void **state)
 {
