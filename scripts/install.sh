@@ -8,7 +8,7 @@ declare -A packages=(
 		librdkafka-dev libavro-dev librocksdb-dev libopenblas-dev liblapacke-dev libuv1-dev libcyaml-dev libyaml-dev
 		libjansson-dev libcurl4-openssl-dev libxxhash-dev uthash-dev libssl-dev libjemalloc-dev zlib1g-dev liblzma-dev"
 	# cmocka; the JRE and Maven for a real Kafka broker; kcat as a foreign reader of our topics; Python reads YAML for the stand-in of Docker Compose.
-	[test]="libcmocka-dev ca-certificates default-jre-headless maven kcat python3 python3-yaml git procps"
+	[test]="libcmocka-dev ca-certificates default-jre-headless maven kcat python3 python3-yaml git procps xz-utils"
 	# Sanitizers and the fuzzer.
 	[clang]="clang libclang-rt-14-dev llvm"
 	# What the binary needs where it only runs: the container image.
