@@ -49,6 +49,7 @@ static const struct { const char *text, *said; } wrong[] = {
 	{ HEAD "tables: { t: { key: b, topic: t, fields: \"a:string\" } }\n", "its schema has no field 'b'" },
 	{ HEAD "kafka: { broker: x }\n", "kafka: unknown key 'broker'; allowed: brokers, settings" },
 	{ HEAD "dead_letters: x\n", "dead_letters: must be { topic: name }" },
+	{ "pipeline: p\nsources: { a: { topic: 'a/b', fields: \"x:int\" } }\n", "'a/b' cannot be a topic's name" },
 	{ "pipeline: ${env:LEAT_TEST_NOT_SET}\n", "the environment variable LEAT_TEST_NOT_SET is not set" },
 	{ "pipeline: ${run:ls}\n", "only ${env:NAME}" },
 	{ "pipeline: ${file:/etc/passwd}\n", "others may open it" },
