@@ -4,7 +4,10 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+owner=$BASHPID
+trap '[ "$BASHPID" != "$owner" ] || rm -rf "$work"' EXIT
+# They are there before the commands that fill them: a signal to a command not yet started would end this very script's copy of itself, traps and all.
+touch "$work/first.log" "$work/second.log" "$work/third.log"
 export BUILD=${BUILD:-build} SHOP=$work/shop
 status=0
 say() { # status name
