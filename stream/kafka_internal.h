@@ -211,6 +211,8 @@ struct leat_session {
 	bool nudges;
 	/* orphaned tasks, see kafka_watch.c */
 	int64_t watch_ms;                     /* when to look; 0: all were owned at the last look  */
+	rd_kafka_queue_t *watch_queue;        /* where the answer comes                            */
+	bool watch_asked;
 	int orphans_seen;                     /* looks in a row that found some                    */
 };
 int kafka_session_open(struct leat_transport *transport, const struct leat_session_config *config, struct leat_session **out, struct leat_fault *fault);

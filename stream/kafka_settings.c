@@ -29,6 +29,7 @@ static const struct allowed {
 	{ "linger.ms", KAFKA_TRANSACTIONAL | KAFKA_IDEMPOTENT }, { "queue.buffering.max.ms", KAFKA_TRANSACTIONAL | KAFKA_IDEMPOTENT },
 	{ "compression.type", KAFKA_PRODUCERS }, { "compression.codec", KAFKA_PRODUCERS }, { "compression.level", KAFKA_PRODUCERS },
 	{ "batch.size", KAFKA_PRODUCERS }, { "batch.num.messages", KAFKA_PRODUCERS }, { "request.timeout.ms", KAFKA_PRODUCERS },
+	{ "debug", ALL },
 };
 
 /* What is refused gets its reason said; anything not listed at all is refused as unknown. */
@@ -170,10 +171,13 @@ void kafka_settings_free(struct leat_kafka *kafka)
 /* librdkafka's facility is a constant string, so its address limits the rate of each kind of line by itself. */
 static void log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-	(void)rk;
 	if (strcmp(facility, "CONFWARN") == 0)   /* allow.auto.create.topics works for producers too, whatever it says */
 		return;
-	enum leat_level mine = level <= 3 ? LEAT_ERROR : level == 4 ? LEAT_WARNING : level <= 6 ? LEAT_INFO : LEAT_DEBUG;
+	if (level >= 7) {   /* asked for by kafka.settings.debug: every line counts */
+		leat_log(LEAT_INFO, "%s: %s: %s", rd_kafka_name(rk), facility, text);
+		return;
+	}
+	enum leat_level mine = level <= 3 ? LEAT_ERROR : level == 4 ? LEAT_WARNING : LEAT_INFO;
 	leat_log_seldom(mine, facility, 10000, "kafka client: %s: %s", facility, text);
 }
 
