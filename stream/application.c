@@ -2,7 +2,6 @@
 #include "stream/application.h"
 #include "stream/shared.h"
 #include "stream/trim.h"
-#include "stream/trim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -286,7 +285,7 @@ int leat_start(struct leat *leat, struct leat_fault *fault)
 		worker->engine = &leat->engine;
 		worker->number = (int)i;
 		worker->tables = &leat->tables_lock;
-		pthread_mutex_init(&worker->stats_lock, NULL);
+		pthread_mutex_init(&worker->lock, NULL);
 		leat->worker_count++;
 		if (pthread_create(&worker->thread, NULL, worker_thread, worker) != 0)
 			return leat_fail(fault, LEAT_ENOMEM, "a thread could not be started");
@@ -386,7 +385,7 @@ void leat_close(struct leat *leat)
 	for (size_t i = 0; i < leat->worker_count; i++) {
 		if (leat->workers[i].started)
 			pthread_join(leat->workers[i].thread, NULL);
-		pthread_mutex_destroy(&leat->workers[i].stats_lock);
+		pthread_mutex_destroy(&leat->workers[i].lock);
 	}
 	leat_free(leat->workers);
 	leat_replica_close(leat->engine.replica);

@@ -90,6 +90,14 @@ static size_t session_memory(const struct leat_engine *engine)
 	return (size_t)engine->pipeline->settings.memory / 4 / (size_t)engine->pipeline->settings.workers;
 }
 
+/* leat_worker_stop() wakes the session from another thread: under the lock it finds one that is open, or none. Opening and closing themselves, which take long, go on without. */
+static void publish(struct leat_worker *worker, struct leat_session *session)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->session = session;
+	pthread_mutex_unlock(&worker->lock);
+}
+
 int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault)
 {
 	const struct leat_pipeline *pipeline = worker->engine->pipeline;
@@ -104,7 +112,10 @@ int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault)
 	if (!worker->lanes)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	worker->first_us = leat_clock_mono_us(worker->engine->clock);
-	return worker->engine->transport->ops->session_open(worker->engine->transport, &config, &worker->session, fault);
+	struct leat_session *session = NULL;
+	int rc = worker->engine->transport->ops->session_open(worker->engine->transport, &config, &session, fault);
+	publish(worker, session);
+	return rc;
 }
 
 void leat_worker_close(struct leat_worker *worker, bool graceful)
@@ -117,9 +128,10 @@ void leat_worker_close(struct leat_worker *worker, bool graceful)
 	}
 	for (int32_t task = 0; worker->lanes && task < worker->engine->tasks; task++)
 		close_lane(worker, task, clean);
-	if (worker->session)
-		worker->engine->transport->ops->session_close(worker->session, graceful);
-	worker->session = NULL;
+	struct leat_session *session = worker->session;
+	publish(worker, NULL);
+	if (session)
+		worker->engine->transport->ops->session_close(session, graceful);
 	leat_free(worker->lanes);
 	worker->lanes = NULL;
 }
@@ -404,23 +416,25 @@ static void count_lanes(struct leat_worker *worker)
 static void show(struct leat_worker *worker)
 {
 	count_lanes(worker);
-	pthread_mutex_lock(&worker->stats_lock);
+	pthread_mutex_lock(&worker->lock);
 	worker->stats = worker->live;
-	pthread_mutex_unlock(&worker->stats_lock);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 void leat_worker_look(struct leat_worker *worker, struct leat_worker_stats *stats)
 {
-	pthread_mutex_lock(&worker->stats_lock);
+	pthread_mutex_lock(&worker->lock);
 	*stats = worker->stats;
-	pthread_mutex_unlock(&worker->stats_lock);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 void leat_worker_stop(struct leat_worker *worker)
 {
-	atomic_store(&worker->stop, true);
+	atomic_store(&worker->stop, true);   /* first: a session that is opened later finds it set */
+	pthread_mutex_lock(&worker->lock);
 	if (worker->session)
 		worker->engine->transport->ops->session_wake(worker->session);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 static bool all_at_end(const struct leat_worker *worker)

@@ -31,7 +31,7 @@ struct leat_worker {
 	pthread_t thread;
 	bool started;
 	atomic_bool stop, ended;
-	struct leat_session *session;
+	struct leat_session *session;               /* set and cleared under @lock, by the worker's thread alone */
 	struct leat_lane **lanes;                   /* by task, NULL: not ours */
 	int64_t last_commit_us, first_us;
 	int64_t retry_us;                           /* failed for now: try again at this time; 0: no */
@@ -40,8 +40,8 @@ struct leat_worker {
 	int result;                                 /* why it ended: 0 asked to stop, else a code */
 	struct leat_fault fault;
 	pthread_rwlock_t *tables;                   /* held for reading while a batch runs: reference tables change in between */
-	pthread_mutex_t stats_lock;
-	struct leat_worker_stats stats;             /* as of the last look (under stats_lock) */
+	pthread_mutex_t lock;                       /* held for moments only */
+	struct leat_worker_stats stats;             /* as of the last look (under @lock) */
 	struct leat_worker_stats live;              /* the worker's own */
 	atomic_bool at_end;                         /* every input has been read to its end and is committed */
 };

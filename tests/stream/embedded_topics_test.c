@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 
 /* ---- a disk that is full: every write of the process to a file fails while it is ---- */
 
-static bool disk_is_full;
+static atomic_bool disk_is_full;   /* RocksDB's threads write too */
 
 ssize_t write(int fd, const void *data, size_t length)
 {

@@ -21,7 +21,7 @@ enum { ITEMS = 13, TALLY = 2, LEARN = 3 };
 /* ---- two operators: one counts per item, one learns; both read what they have just added ---- */
 
 struct item_options { struct leat_field_ref item, n; };
-static int own_deltas_unread;   /* times that an entry was not what it had been plus the delta */
+static atomic_int own_deltas_unread;   /* times that an entry was not what it had been plus the delta */
 
 static const struct leat_option item_options[] = {
 	{ "item", LEAT_OPTION_FIELD, offsetof(struct item_options, item), .types = LEAT_TYPE_BIT(LEAT_STRING), .help = "The key." },
