@@ -125,13 +125,15 @@ static void print_json(struct leat_watch *watch, const struct leat_look *look, d
 static void print_line(struct leat_watch *watch, const struct leat_look *look, double events, double outputs)
 {
 	struct quality quality;
-	char learned[96] = "";
+	char learned[96] = "", failed[32] = "";
 	if (read_quality(watch, &quality))
 		snprintf(learned, sizeof learned, " | recall@10 %.3f, popularity %.3f (of %lld)", (double)quality.hits / (double)quality.scored, (double)quality.popular / (double)quality.scored, (long long)quality.scored);
+	if (look->tasks_failed > 0)
+		snprintf(failed, sizeof failed, ", %llu failed", (unsigned long long)look->tasks_failed);
 	if (watch->decision[0] && !watch->quiet)
 		printf("%s\n", watch->decision);
-	printf("leat: %8.0f events/s %8.0f decisions/s | p99 %lld ms | lag %lld events, %.1f s | bad %llu | tasks %llu/%llu%s\n", events, outputs, (long long)look->p99_ms,
-	       (long long)look->lag_events, (double)look->lag_ms / 1e3, (unsigned long long)look->bad, (unsigned long long)look->tasks_running, (unsigned long long)look->tasks, learned);
+	printf("leat: %8.0f events/s %8.0f decisions/s | p99 %lld ms | lag %lld events, %.1f s | bad %llu | tasks %llu/%llu%s%s\n", events, outputs, (long long)look->p99_ms,
+	       (long long)look->lag_events, (double)look->lag_ms / 1e3, (unsigned long long)look->bad, (unsigned long long)look->tasks_running, (unsigned long long)look->tasks, failed, learned);
 	fflush(stdout);
 }
 

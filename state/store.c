@@ -100,6 +100,31 @@ void leat_store_close(struct leat_store *store, bool flush)
 	leat_free(store);
 }
 
+/* ---- damage ---- */
+
+/* Passes RocksDB's @error on as a code; what it says of damage is kept, because callers above tell codes only. */
+static int note(struct leat_store *store, const char *error)
+{
+	int code = leat_storage_code(error);
+	if (code == LEAT_ECORRUPT && !store->damage[0])
+		snprintf(store->damage, sizeof store->damage, "%s", error);
+	return code;
+}
+
+static int fail(struct leat_store *store, struct leat_fault *fault, const char *what, char *error)
+{
+	note(store, error);
+	return leat_storage_fail(fault, what, error);
+}
+
+const char *leat_store_damage(struct leat_store *store)
+{
+	char text[sizeof store->damage];
+	if (!store->damage[0] && store->own && leat_shim_watch_failed(store->watch, text, sizeof text))
+		note(store, text);
+	return store->damage[0] ? store->damage : NULL;
+}
+
 /* ---- reading ---- */
 
 struct chunk {
@@ -110,14 +135,14 @@ struct chunk {
 };
 
 /* Hands on what one chunk found and frees all of it, also after a failure. */
-static int chunk_finish(struct chunk *chunk, size_t first, size_t count, leat_store_found *found, void *self)
+static int chunk_finish(struct leat_store *store, struct chunk *chunk, size_t first, size_t count, leat_store_found *found, void *self)
 {
 	int rc = 0;
 	for (size_t i = 0; i < count; i++) {
 		size_t length = 0;
 		const char *data = chunk->values[i] ? rocksdb_pinnableslice_value(chunk->values[i], &length) : NULL;
 		if (chunk->errors[i])
-			rc = rc < 0 ? rc : leat_storage_code(chunk->errors[i]);
+			rc = rc < 0 ? rc : note(store, chunk->errors[i]);
 		else if (data && rc >= 0)
 			rc = found(self, first + i, leat_bytes(data, length));
 		if (chunk->errors[i])
@@ -168,7 +193,7 @@ int leat_store_get_many(struct leat_store *store, enum leat_family family, const
 		size_t part = LEAT_MIN(count - first, (size_t)CHUNK);
 		rc = get_chunk(store, family, keys + first, part, &chunk, &buffer);
 		if (rc >= 0)
-			rc = chunk_finish(&chunk, first, part, found, self);
+			rc = chunk_finish(store, &chunk, first, part, found, self);
 	}
 	leat_buffer_free(&buffer);
 	return LEAT_MIN(rc, 0);
@@ -194,7 +219,7 @@ static int scan_from(struct leat_store *store, rocksdb_iterator_t *iterator, con
 	char *error = NULL;
 	if (rc == 0)
 		rocksdb_iter_get_error(iterator, &error);
-	return error ? leat_storage_fail(NULL, "reading the state", error) : rc;
+	return error ? fail(store, NULL, "reading the state", error) : rc;
 }
 
 /* The smallest key above all that begin with @start into @limit, so that an iterator need not wade through what was deleted behind it; empty: none. */
@@ -250,7 +275,7 @@ int leat_store_write(struct leat_store *store, struct leat_writes *writes, struc
 	rocksdb_write(store->db, store->write, leat_writes_raw(writes), &error);
 	leat_crashpoint("store.after_write");
 	if (error)
-		return leat_storage_fail(fault, "writing the state", error);
+		return fail(store, fault, "writing the state", error);
 	leat_writes_clear(writes);
 	return 0;
 }
@@ -261,7 +286,7 @@ int leat_store_flush(struct leat_store *store, struct leat_fault *fault)
 		return 0;
 	char *error = leat_shim_flush(store->db, store->families, LEAT_FAMILIES, true);
 	leat_crashpoint("store.after_flush");
-	return error ? leat_storage_fail(fault, "flushing the state", error) : 0;
+	return error ? fail(store, fault, "flushing the state", error) : 0;
 }
 
 int leat_store_health(struct leat_store *store, struct leat_fault *fault)

@@ -72,6 +72,8 @@ int leat_store_write(struct leat_store *store, struct leat_writes *writes, struc
 int leat_store_flush(struct leat_store *store, struct leat_fault *fault);
 /* Did background work fail (disk full, EIO)? 0 or LEAT_EIO / LEAT_ENOSPC / LEAT_ECORRUPT: the store must be closed and reopened. */
 int leat_store_health(struct leat_store *store, struct leat_fault *fault);
+/* Where the database is damaged, in RocksDB's words, when any call on this store or background work has met that (LEAT_ECORRUPT) since it was opened; else NULL. Good until the store is closed. */
+const char *leat_store_damage(struct leat_store *store);
 uint64_t leat_store_size(struct leat_store *store);     /* bytes on disk, estimated */
 
 /* ---- meta: what the rows on disk stand for; one fixed struct under one key, written in the same batch as rows ---- */

@@ -14,6 +14,7 @@ struct leat_store {
 	uint8_t prefix[LEAT_STORE_PREFIX_MAX];
 	size_t prefix_length;
 	rocksdb_readoptions_t *read;
+	char damage[320];                    /* RocksDB's words; empty: none seen */
 	/* Only a store with a directory of its own has the rest. */
 	bool own;
 	struct leat_storage *storage;

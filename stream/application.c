@@ -337,14 +337,15 @@ static int ended(struct leat *leat, struct leat_fault *fault)
 }
 
 /* Workers feed one another through internal topics, so the end is there only when all have been at it for a while and nothing has moved. */
-static void stop_at_end(struct leat *leat, int64_t now_us)
+static int stop_at_end(struct leat *leat, int64_t now_us, struct leat_fault *fault)
 {
-	uint64_t moved = 0;
+	uint64_t moved = 0, failed = 0;
 	bool all = leat->worker_count > 0;
 	for (size_t i = 0; i < leat->worker_count; i++) {
 		struct leat_worker_stats stats;
 		leat_worker_look(&leat->workers[i], &stats);
 		moved += stats.commits + stats.events;
+		failed += stats.failed;
 		all &= atomic_load(&leat->workers[i].at_end);
 	}
 	if (!all || moved != leat->moved) {
@@ -352,7 +353,10 @@ static void stop_at_end(struct leat *leat, int64_t now_us)
 		leat->still_since_us = now_us;
 	} else if (now_us - leat->still_since_us > AT_END_US) {
 		leat_stop(leat);
+		if (failed > 0)
+			return leat_fail(fault, LEAT_EIO, "%llu tasks failed before they had read their inputs to the end", (unsigned long long)failed);
 	}
+	return 0;
 }
 
 int leat_wait(struct leat *leat, int64_t timeout_ms, struct leat_fault *fault)
@@ -368,7 +372,7 @@ int leat_wait(struct leat *leat, int64_t timeout_ms, struct leat_fault *fault)
 			LEAT_TRY(follow_tables(leat, fault));
 			leat_trims_run(leat->engine.trims);
 			if (leat->until_end)
-				stop_at_end(leat, now);
+				LEAT_TRY(stop_at_end(leat, now, fault));
 		}
 		if (now >= until)
 			return 0;

@@ -37,7 +37,8 @@ int leat_database_fault(char *error, const char *what, struct leat_fault *fault)
 {
 	if (LEAT_LIKELY(!error))
 		return 0;
-	int code = leat_fail(fault, error_code(error), "%s: %s", what, error);
+	bool damaged = error_code(error) == LEAT_ECORRUPT;
+	int code = leat_fail(fault, error_code(error), "%s%s: %s", what, damaged ? " is damaged and there is no second copy of it: put a copy of the folder back, or begin with an empty one" : "", error);
 	rocksdb_free(error);
 	return code;
 }

@@ -175,13 +175,18 @@ static char *store_path(const struct leat_transport *transport, int32_t task)
 }
 
 /* A damaged database is never repaired: it is set aside for whoever wants to look, and the changelog fills a new one. */
+static int set_aside(const char *path, const char *why, struct leat_fault *fault)
+{
+	leat_log(LEAT_ERROR, "%s is damaged and set aside as %s.corrupt-<time>; the changelog fills a new one: %s", path, path, why);
+	return leat_store_quarantine(path, NULL, fault);
+}
+
 static int open_or_begin_anew(struct leat_store **out, struct leat_storage *storage, const char *path, const char *owner, struct leat_fault *fault)
 {
 	int rc = leat_store_open(out, storage, path, owner, fault);
 	if (rc != LEAT_ECORRUPT)
 		return rc;
-	leat_log(LEAT_ERROR, "%s is damaged and set aside as %s.corrupt-<time>; the changelog fills a new one: %s", path, path, fault->text);
-	LEAT_TRY(leat_store_quarantine(path, NULL, fault));
+	LEAT_TRY(set_aside(path, fault->text, fault));
 	return leat_store_open(out, storage, path, owner, fault);
 }
 
@@ -203,6 +208,16 @@ static int discard_store(struct leat_transport *transport, int32_t task, struct 
 	if (!path)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	int rc = leat_store_remove(path, fault);
+	leat_free(path);
+	return rc;
+}
+
+static int quarantine_store(struct leat_transport *transport, int32_t task, const char *why, struct leat_fault *fault)
+{
+	char *path = store_path(transport, task);
+	if (!path)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	int rc = set_aside(path, why, fault);
 	leat_free(path);
 	return rc;
 }
@@ -243,6 +258,7 @@ static const struct leat_transport_ops ops = {
 	.session_changelog_end = kafka_session_changelog_end,
 	.store_open = open_store,
 	.store_discard = discard_store,
+	.store_quarantine = quarantine_store,
 	.feed_lag = kafka_feed_lag,
 	.session_close = kafka_session_close,
 	.position_set = kafka_position_set,

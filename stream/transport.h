@@ -149,6 +149,8 @@ struct leat_transport_ops {
 	int (*store_open)(struct leat_transport *transport, struct leat_storage *storage, int32_t task, const char *owner, struct leat_store **out, struct leat_fault *fault);
 	/* Deletes task @task's store, which must be closed. */
 	int (*store_discard)(struct leat_transport *transport, int32_t task, struct leat_fault *fault);
+	/* Sets task @task's damaged store, which must be closed, aside for whoever wants to look; the next store_open() makes a new one. @why: for the log. NULL where the transport keeps the rows. */
+	int (*store_quarantine)(struct leat_transport *transport, int32_t task, const char *why, struct leat_fault *fault);
 	/* Is the newest record of every open feed processed? For lag: records between what was taken and the end, -1 unknown. */
 	int64_t (*feed_lag)(struct leat_feed *feed);
 	/* @graceful: hand tasks over (revoked callbacks run). Never hangs: gives up after 5 s. */

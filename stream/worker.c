@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
+       DAMAGES_MAX = 3, DAMAGES_US = 600000000,   /* a disk that damages more than so many databases of a task within that time needs somebody to look at it */
        COMMIT_AT_LEAST_MS = 12 * 3600 * 1000 };   /* Kafka forgets positions of topics that a group does not subscribe to */
 
 /* ---- latency histogram: 10 buckets per factor of 2 below, exact up to 16 ms ---- */
@@ -26,9 +27,38 @@ int64_t leat_latency_of_bucket(size_t bucket)
 
 /* ---- assignment ---- */
 
+static int set_store_aside(struct leat_worker *worker, int32_t task, const char *why, struct leat_fault *fault)
+{
+	struct leat_standing *standing = &worker->standings[task];
+	int64_t now = leat_clock_mono_us(worker->engine->clock);
+	if (standing->damages == 0 || now - standing->damaged_us > DAMAGES_US) {
+		standing->damages = 0;
+		standing->damaged_us = now;
+	}
+	standing->damages++;
+	return worker->engine->transport->ops->store_quarantine(worker->engine->transport, task, why, fault);
+}
+
 static int open_lane(struct leat_worker *worker, int32_t task, struct leat_fault *fault)
 {
-	return leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, fault);
+	struct leat_standing *standing = &worker->standings[task];
+	struct leat_fault own = { 0 };
+	int rc = leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, &own);
+	if (rc == LEAT_ECORRUPT && !worker->engine->transport->ops->keeps_rows) {
+		LEAT_TRY(set_store_aside(worker, task, own.text, fault));
+		rc = leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, &own);
+	}
+	if (rc < 0) {
+		*fault = own;
+		return rc;
+	}
+	standing->reopen = false;
+	if (standing->damages <= DAMAGES_MAX)
+		return 0;
+	worker->lanes[task]->state = LEAT_LANE_FAILED;
+	leat_log(LEAT_ERROR, "task %d stops: its state was found damaged %d times within %d minutes, look at the disk. What is committed is safe in Kafka; a restart rebuilds the state", (int)task,
+		 standing->damages, DAMAGES_US / 60000000);
+	return 0;
 }
 
 static void note_retry(struct leat_worker *worker, const struct leat_fault *fault)
@@ -57,6 +87,12 @@ static void close_lane(struct leat_worker *worker, int32_t task, bool clean)
 	worker->lanes[task] = NULL;
 }
 
+static void let_go(struct leat_worker *worker, int32_t task, bool clean)
+{
+	close_lane(worker, task, clean);
+	worker->standings[task].reopen = false;
+}
+
 static int recover(struct leat_worker *worker, struct leat_fault *fault);
 
 static void on_revoked(void *self, int32_t task)
@@ -73,14 +109,14 @@ static void on_revoked(void *self, int32_t task)
 			note_retry(worker, &again);
 	}
 	leat_crashpoint("rebalance.after_commit");
-	close_lane(worker, task, clean);
+	let_go(worker, task, clean);
 }
 
 static void on_lost(void *self, int32_t task)
 {
 	struct leat_worker *worker = self;
 	worker->lost = true;   /* what is open in the transaction may hold this task's work: it must not be committed */
-	close_lane(worker, task, false);
+	let_go(worker, task, false);
 }
 
 /* ---- opening and closing ---- */
@@ -109,7 +145,8 @@ int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault)
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		config.early |= pipeline->sinks[i].emit == LEAT_EMIT_EARLY;
 	worker->lanes = leat_calloc((size_t)worker->engine->tasks, sizeof(struct leat_lane *));
-	if (!worker->lanes)
+	worker->standings = leat_calloc((size_t)worker->engine->tasks, sizeof *worker->standings);
+	if (!worker->lanes || !worker->standings)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	worker->first_us = leat_clock_mono_us(worker->engine->clock);
 	struct leat_session *session = NULL;
@@ -134,29 +171,53 @@ void leat_worker_close(struct leat_worker *worker, bool graceful)
 		worker->engine->transport->ops->session_close(session, graceful);
 	leat_free(worker->lanes);
 	worker->lanes = NULL;
+	leat_free(worker->standings);
+	worker->standings = NULL;
 }
 
 /* ---- recovery: the outcome of a commit is unknown, or the producer was fenced ---- */
 
+/* Of a store that we can do without: the changelog has what is in it. */
+static const char *damage(const struct leat_lane *lane)
+{
+	return lane && lane->store && !lane->ops->keeps_rows ? leat_store_damage(lane->store) : NULL;
+}
+
+static bool any_damage(const struct leat_worker *worker)
+{
+	for (int32_t task = 0; task < worker->engine->tasks; task++)
+		if (damage(worker->lanes[task]))
+			return true;
+	return false;
+}
+
+static int close_for_recovery(struct leat_worker *worker, int32_t task, struct leat_fault *fault)
+{
+	struct leat_lane *lane = worker->lanes[task];
+	char why[320] = "";
+	if (!lane)
+		return 0;
+	if (damage(lane))
+		snprintf(why, sizeof why, "%s", damage(lane));
+	worker->standings[task].reopen = true;
+	worker->standings[task].halt = lane->halt;
+	close_lane(worker, task, false);
+	return why[0] ? set_store_aside(worker, task, why, fault) : 0;
+}
+
+/* May fail and be called again: which tasks it has closed stands in @standings. */
 static int recover(struct leat_worker *worker, struct leat_fault *fault)
 {
 	worker->live.aborts++;
 	leat_crashpoint("recover.begin");
-	bool had[1024] = { false };
-	struct leat_halt halts[1024];
-	LEAT_ASSERT(worker->engine->tasks <= 1024);
-	for (int32_t task = 0; task < worker->engine->tasks; task++) {
-		had[task] = worker->lanes[task] != NULL;
-		if (had[task])
-			halts[task] = worker->lanes[task]->halt;
-		close_lane(worker, task, false);
-	}
-	LEAT_TRY(worker->engine->transport->ops->session_reset(worker->session, fault));
-	worker->lost = false;
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
-		if (had[task]) {
+		LEAT_TRY(close_for_recovery(worker, task, fault));
+	LEAT_TRY(worker->engine->transport->ops->session_reset(worker->session, fault));
+	worker->lost = worker->damaged = false;
+	for (int32_t task = 0; task < worker->engine->tasks; task++)
+		if (worker->standings[task].reopen) {
 			LEAT_TRY(open_lane(worker, task, fault));
-			worker->lanes[task]->halt = halts[task];
+			worker->lanes[task]->halt = worker->standings[task].halt;
 		}
 	leat_crashpoint("recover.end");
 	return 0;
@@ -218,7 +279,7 @@ int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault)
 	struct leat_position positions[POSITIONS_MAX];
 	const struct leat_transport_ops *ops = worker->engine->transport->ops;
 	if (worker->lost)
-		return leat_fail(fault, LEAT_EABORT, "tasks were lost in the middle of a transaction");
+		return leat_fail(fault, LEAT_EABORT, "the open transaction holds the work of lost tasks, or half a batch");
 	if (!anything_to_commit(worker))
 		return 0;
 	if (worker->engine->pipeline->settings.guarantee == LEAT_AT_LEAST_ONCE)
@@ -239,7 +300,11 @@ int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault)
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		struct leat_lane *lane = worker->lanes[task];
 		struct leat_fault own = { 0 };
-		if (takes_part(lane) && leat_lane_committed(lane, &own) < 0)
+		if (!takes_part(lane) || leat_lane_committed(lane, &own) >= 0)
+			continue;
+		if (damage(lane))
+			worker->damaged = true;
+		else
 			leat_log(LEAT_ERROR, "task %d stops: its state cannot be written: %s. What is committed is safe in Kafka; a restart repairs the state", (int)task, own.text);
 	}
 	worker->last_commit_us = leat_clock_mono_us(worker->engine->clock);
@@ -335,11 +400,24 @@ static int step(struct leat_worker *worker, int64_t wait_us, long *events, bool 
 	if (commit_is_due(worker) || (opening && anything_to_commit(worker)))
 		LEAT_TRY(leat_worker_commit(worker, fault));
 	*idle = *events == 0 && !opening;
+	if (worker->damaged)
+		return leat_fail(fault, LEAT_EABORT, "the state of a task is damaged");
 	if (worker->slow_commit) {
 		worker->slow_commit = false;
 		return leat_fail(fault, LEAT_EABORT, "the last commit took over 5 s: a late end of its transaction could hit the next one");
 	}
 	return 0;
+}
+
+/* Where the transport keeps the rows there is no second copy of them. */
+static void name_damage(const struct leat_worker *worker, struct leat_fault *fault)
+{
+	for (int32_t task = 0; worker->engine->transport->ops->keeps_rows && task < worker->engine->tasks; task++) {
+		const struct leat_lane *lane = worker->lanes[task];
+		const char *where = lane && lane->store ? leat_store_damage(lane->store) : NULL;
+		if (where)
+			leat_fail(fault, LEAT_ECORRUPT, "the state of task %d is damaged and there is no second copy of it: put a copy of the folder back, or begin with an empty one: %s", (int)task, where);
+	}
 }
 
 /* What can be done again is done again; the rest ends the worker. */
@@ -364,11 +442,14 @@ long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, s
 	if (rc >= 0)
 		rc = step(worker, worker->busy ? 0 : wait_us, &events, idle, fault);
 	worker->busy = events > 0;
-	if (rc < 0 && recoverable(rc) && !fault->fatal) {
+	if (rc < 0 && (recoverable(rc) || any_damage(worker)) && !fault->fatal) {
+		worker->lost = true;   /* what it was at may be half done: neither a hand-over nor a stop commits it before the recovery */
 		note_retry(worker, fault);
 		*fault = (struct leat_fault){ 0 };
 		return 0;
 	}
+	if (rc < 0)
+		name_damage(worker, fault);
 	return rc < 0 ? rc : events;
 }
 
@@ -445,6 +526,8 @@ static bool all_at_end(const struct leat_worker *worker)
 		if (!lane)
 			continue;
 		any = true;
+		if (lane->state == LEAT_LANE_FAILED)
+			continue;
 		if (lane->state != LEAT_LANE_RUNNING || lane->touched)
 			return false;
 		for (size_t i = 0; i < lane->pipeline->source_count; i++)

@@ -25,6 +25,14 @@ struct leat_worker_stats {
 };
 int64_t leat_latency_of_bucket(size_t bucket);
 
+/* What is known of a task beyond the life of its lane. */
+struct leat_standing {
+	bool reopen;                                /* a recovery closed it and has not opened it again */
+	struct leat_halt halt;
+	int damages;                                /* how often its store was found damaged since @damaged_us */
+	int64_t damaged_us;
+};
+
 struct leat_worker {
 	const struct leat_engine *engine;
 	int number;
@@ -33,17 +41,20 @@ struct leat_worker {
 	atomic_bool stop, ended;
 	struct leat_session *session;               /* set and cleared under @lock, by the worker's thread alone */
 	struct leat_lane **lanes;                   /* by task, NULL: not ours */
+	struct leat_standing *standings;            /* by task */
 	int64_t last_commit_us, first_us;
 	int64_t retry_us;                           /* failed for now: try again at this time; 0: no */
 	int64_t retry_wait_ms;
-	bool committed_once, lost, slow_commit, busy;
+	bool committed_once, slow_commit, busy;
+	bool lost;                                  /* what the transaction holds must not be committed */
+	bool damaged;                               /* a store was, when it was written behind a commit */
 	int result;                                 /* why it ended: 0 asked to stop, else a code */
 	struct leat_fault fault;
 	pthread_rwlock_t *tables;                   /* held for reading while a batch runs: reference tables change in between */
 	pthread_mutex_t lock;                       /* held for moments only */
 	struct leat_worker_stats stats;             /* as of the last look (under @lock) */
 	struct leat_worker_stats live;              /* the worker's own */
-	atomic_bool at_end;                         /* every input has been read to its end and is committed */
+	atomic_bool at_end;                         /* every input of tasks that have not failed has been read to its end and is committed */
 };
 
 /* Opens the session and runs until told to stop, or until something fails that trying again cannot mend. */

@@ -345,12 +345,14 @@ static void a_flipped_byte_is_seen_when_rows_are_read(void **state)
 	leat_log_level = LEAT_ERROR;
 	int rc = leat_store_open(&fixture.store, fixture.storage, fixture.dir, "test/0", &fixture.fault);
 	if (rc == 0) {
+		assert_null(leat_store_damage(fixture.store));
 		config.store = fixture.store;
 		fixture_ok(&fixture, leat_rows_open(&rows, &config, &fixture.fault));
 		struct leat_bytes rest = leat_text("0001");
 		uint32_t hash = 0x30303030;
 		assert_int_equal(leat_rows_find(rows, &rest, &hash, &now, 1, &row), LEAT_ECORRUPT);
 		assert_int_equal(leat_rows_count(rows), 0);
+		assert_non_null(strstr(leat_store_damage(fixture.store), ".sst"));
 		uint32_t count = 0;
 		assert_int_equal(leat_store_scan(fixture.store, LEAT_FAMILY_ROWS, leat_text(""), leat_text(""), count_each, &count), LEAT_ECORRUPT);
 		leat_rows_close(rows);

@@ -1,6 +1,7 @@
 /* The application as a whole, on threads: several tasks and workers, re-keying, and that what one task sends another is there once when the end is reached. */
 #include "stream/application.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -200,6 +201,51 @@ static void killed_twelve_times_nothing_is_lost_or_doubled(void **state)
 	run_to_the_end(folder, EVENTS, 0);
 }
 
+/* Flips a byte of every table file of the embedded database; how many there were. */
+static int damage(const struct folder *folder)
+{
+	char path[600];
+	int flipped = 0;
+	snprintf(path, sizeof path, "%s/db", folder->topics);
+	DIR *dir = opendir(path);
+	assert_non_null(dir);
+	for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+		if (!strstr(entry->d_name, ".sst"))
+			continue;
+		snprintf(path, sizeof path, "%s/db/%s", folder->topics, entry->d_name);
+		FILE *file = fopen(path, "r+be");
+		assert_non_null(file);
+		assert_int_equal(fseek(file, 100, SEEK_SET), 0);
+		int byte = fgetc(file);
+		assert_true(byte != EOF && fseek(file, 100, SEEK_SET) == 0 && fputc(byte ^ 0x10, file) != EOF);
+		assert_int_equal(fclose(file), 0);
+		flipped++;
+	}
+	closedir(dir);
+	return flipped;
+}
+
+static void embedded_state_that_is_damaged_ends_the_run_and_is_named(void **state)
+{
+	const struct folder *folder = *state;
+	const struct leat_config config = { .pipeline = folder->pipeline, .embedded = folder->topics };
+	struct leat_fault fault = { 0 };
+	struct leat *leat;
+	run_to_the_end(folder, 0, EVENTS / 2);
+	must(leat_open(&leat, &config, &fault), &fault);   /* what the log held is now in table files */
+	leat_close(leat);
+	assert_true(damage(folder) > 0);
+	int rc = leat_open(&leat, &config, &fault);
+	if (rc == 0)
+		rc = leat_start(leat, &fault);
+	while (rc == 0)
+		rc = leat_wait(leat, 1000, &fault);
+	assert_int_equal(rc, LEAT_ECORRUPT);
+	assert_non_null(strstr(fault.text, "is damaged and there is no second copy of it"));
+	assert_non_null(strstr(fault.text, ".sst"));
+	leat_close(leat);
+}
+
 /* Whatever the workers are at: their sessions are opened, used or closed by then. */
 static void a_stop_at_any_moment_ends_every_worker(void **state)
 {
@@ -230,6 +276,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(rekeyed_rows_are_counted_once_by_the_owner_of_their_key, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_second_start_goes_on_where_the_first_ended, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(killed_twelve_times_nothing_is_lost_or_doubled, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(embedded_state_that_is_damaged_ends_the_run_and_is_named, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_stop_at_any_moment_ends_every_worker, make_folder, remove_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,38 @@ static void an_unknown_or_failed_commit_loses_and_doubles_nothing(void **state)
 			}
 }
 
+static int (*reset_session)(struct leat_session *session, struct leat_fault *fault);
+static int resets_to_fail;
+
+static int reset_when_the_broker_is_back(struct leat_session *session, struct leat_fault *fault)
+{
+	return resets_to_fail-- > 0 ? leat_fail(fault, LEAT_ERETRY, "no broker") : reset_session(session, fault);
+}
+
+static void a_recovery_that_fails_is_tried_again_and_forgets_no_task(void **state)
+{
+	(void)state;
+	struct world *world = make_world(4, 10, both);
+	world->setting = "fail_commit";
+	world->value = "3";
+	open_world(world);
+	struct leat_transport_ops ops = *world->transport->ops;
+	reset_session = ops.session_reset;
+	ops.session_reset = reset_when_the_broker_is_back;
+	resets_to_fail = 2;
+	world->transport->ops = &ops;
+	feed(world, 600);
+	start_worker(world, 0);
+	for (int round = 0; world->workers[0].live.aborts < 3; round++) {
+		assert_true(round < 100000);
+		step(world, 0);
+	}
+	run_until_running(world);
+	drain(world);
+	sums_are_exact(world);
+	free_world(world);
+}
+
 static void tasks_that_move_stay_exact(void **state)
 {
 	(void)state;
@@ -731,6 +763,7 @@ int main(void)
 		cmocka_unit_test(an_owner_may_commit_in_the_midst_of_what_a_commit_sent),
 		cmocka_unit_test(a_kill_at_any_event_loses_and_doubles_nothing),
 		cmocka_unit_test(an_unknown_or_failed_commit_loses_and_doubles_nothing),
+		cmocka_unit_test(a_recovery_that_fails_is_tried_again_and_forgets_no_task),
 		cmocka_unit_test(tasks_that_move_stay_exact),
 		cmocka_unit_test(an_owner_that_is_away_loses_nothing),
 		cmocka_unit_test(what_waits_for_an_owner_is_bounded),
