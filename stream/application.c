@@ -354,7 +354,7 @@ static int stop_at_end(struct leat *leat, int64_t now_us, struct leat_fault *fau
 	} else if (now_us - leat->still_since_us > AT_END_US) {
 		leat_stop(leat);
 		if (failed > 0)
-			return leat_fail(fault, LEAT_EIO, "%llu tasks failed before they had read their inputs to the end", (unsigned long long)failed);
+			return leat_fail(fault, LEAT_EIO, "%llu of the tasks failed before they had read their inputs to the end", (unsigned long long)failed);
 	}
 	return 0;
 }
