@@ -5,6 +5,9 @@
 
 #include <math.h>
 
+/* Kafka gives up a member that has left without a word after its session time-out of 6 s; looked at every 3 s by a broker at worst. */
+enum { WAIT_MS = 12000, AGAIN_MS = 500 };
+
 struct skip {
 	const char *embedded, *brokers, *topic, *overrides[64];
 	double partition, offset;
@@ -16,6 +19,20 @@ static int check_input(const struct leat_pipeline *pipeline, const char *topic, 
 		if (strcmp(pipeline->sources[i].topic, topic) == 0)
 			return 0;
 	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline", pipeline->path, topic);
+}
+
+/* With Kafka an instance that has just ended counts as a member for some seconds more. */
+static int set_position(const struct skip *skip, struct leat_transport *transport, const char *metadata, struct leat_fault *fault)
+{
+	int rc;
+	for (int64_t waited = 0;; waited += AGAIN_MS) {
+		rc = transport->ops->position_set(transport, skip->topic, (int32_t)skip->partition, (int64_t)skip->offset + 1, metadata, fault);
+		if (rc != LEAT_EBUSY || skip->embedded || waited >= WAIT_MS || leat_interrupted(NULL))
+			return rc;
+		if (waited == 0)
+			fprintf(stderr, "leat: waiting up to %d s for the group to let go of the instance that ended last\n", WAIT_MS / 1000);
+		leat_tool_nap(AGAIN_MS * 1000);
+	}
 }
 
 /* The record must be there, so that a mistyped offset does not skip a million others. */
@@ -31,7 +48,7 @@ static int move(const struct skip *skip, struct leat_transport *transport, struc
 	if (offset < first || offset >= end)
 		return leat_fail(fault, LEAT_ECONFIG, "%s[%d] has offsets %lld to %lld, not %lld", skip->topic, (int)partition, (long long)first, (long long)end - 1, (long long)offset);
 	snprintf(metadata, sizeof metadata, "skip to %lld", (long long)offset + 1);
-	return transport->ops->position_set(transport, skip->topic, partition, offset + 1, metadata, fault);
+	return set_position(skip, transport, metadata, fault);
 }
 
 static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
@@ -46,6 +63,7 @@ static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
 	int status = leat_tool_transport_of(&leat_verb_skip, &of, brokers, skip->embedded, &storage, &transport);
 	if (status)
 		return status;
+	leat_catch_signals();
 	int rc = move(skip, transport, &fault);
 	if (rc >= 0)
 		printf("%s begins at %s[%d] offset %lld from now on\n", pipeline->name, skip->topic, (int)skip->partition, (long long)skip->offset + 1);
@@ -82,5 +100,5 @@ static int verb(int count, char **arguments)
 
 const struct leat_verb leat_verb_skip = {
 	"skip", "PIPELINE --topic TOPIC --partition N --offset N (--brokers HOST:PORT | --embedded FOLDER)", "leaves out a record that a pipeline cannot get over", verb,
-	"Every instance must be stopped. The pipeline then begins behind that record; what it holds in its state stays."
+	"Every instance must be stopped; of one that has just ended Kafka hears after its session time-out (6 s), which is waited for. The pipeline then begins behind that record; what it holds in its state stays."
 };

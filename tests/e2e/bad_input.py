@@ -267,8 +267,13 @@ def policies():
     while app.leat.alive() and time.time() < end:
         time.sleep(0.1)
     out, partition = take(app.name + "-out"), take(app.name + "-in")[0][0]
-    words = "leat skip %s --topic %s-in --partition %d --offset 50" % (PIPELINE, app.name, partition)
+    words = "leat skip %s --brokers %s --set sources.events.on_bad=halt --topic %s-in --partition %d --offset 50" % (PIPELINE, BROKER, app.name, partition)
     report("on_bad: halt: stops with the command that goes on, and what was before is committed", words in app.log() and len(out) == 50 and not app.leat.alive() and app.leat.process.returncode == 1, "%d of 50 out; %s" % (len(out), app.log()[-300:]))
+    pasted = subprocess.run(os.path.dirname(LEAT) + "/" + words, shell=True, env=app.leat.env, capture_output=True, text=True)
+    report("that command, pasted at once, waits until the group has let go", pasted.returncode == 0 and "waiting up to" in pasted.stderr, "%d: %s%s" % (pasted.returncode, pasted.stdout, pasted.stderr))
+    app.leat.start()
+    out = wait_for(app.name + "-out", 99)
+    report("and the rest comes", len(out) == 99, "%d of 99" % len(out))
     return app.end()
 
 
