@@ -73,7 +73,7 @@ static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
 
 static int verb(int count, char **arguments)
 {
-	struct skip skip = { .partition = -1, .offset = -1 };
+	struct skip skip = { .partition = NAN, .offset = NAN };
 	const struct leat_flag flags[] = {
 		{ "--topic", LEAT_FLAG_TEXT, &skip.topic, "TOPIC: an input of the pipeline" },
 		{ "--partition", LEAT_FLAG_NUMBER, &skip.partition, "N: its partition" },
@@ -87,13 +87,15 @@ static int verb(int count, char **arguments)
 	int left = leat_flags_parse(&leat_verb_skip, flags, LEAT_COUNT_OF(flags), count, arguments);
 	if (left < 0)
 		return LEAT_EXIT_USAGE;
-	if (left != 1 || !skip.topic || skip.partition < 0 || skip.offset < 0)
+	if (left != 1 || !skip.topic || isnan(skip.partition) || isnan(skip.offset))
 		return leat_usage(&leat_verb_skip, "a pipeline file, --topic, --partition and --offset are needed");
-	if (skip.partition > INT32_MAX || skip.offset > 9e15 || skip.partition > floor(skip.partition) || skip.offset > floor(skip.offset))
-		return leat_usage(&leat_verb_skip, "--partition and --offset must be whole numbers");
+	const struct leat_range ranges[] = { { "--partition", skip.partition, 0, INT32_MAX, true }, { "--offset", skip.offset, 0, 9e15, true } };
+	int status = leat_ranges_check(&leat_verb_skip, ranges, LEAT_COUNT_OF(ranges));
+	if (status)
+		return status;
 	if (leat_pipeline_load(&pipeline, arguments[0], skip.overrides, &fault) < 0)
 		return leat_failed(&fault);
-	int status = run(&skip, pipeline);
+	status = run(&skip, pipeline);
 	leat_pipeline_free(pipeline);
 	return status;
 }

@@ -3,6 +3,7 @@
 #include "cli/record_json.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -162,7 +163,7 @@ out:
 
 static int verb(int count, char **arguments)
 {
-	struct tail tail = { .from = "start", .partition = -1 };
+	struct tail tail = { .from = "start", .partition = NAN, .count = NAN };
 	const struct leat_flag flags[] = {
 		{ "--embedded", LEAT_FLAG_TEXT, &tail.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
 		{ "--brokers", LEAT_FLAG_TEXT, &tail.brokers, "HOST:PORT[,...]: Kafka" },
@@ -180,9 +181,12 @@ static int verb(int count, char **arguments)
 		return LEAT_EXIT_USAGE;
 	if (left != 1)
 		return leat_usage(&leat_verb_tail, "one topic is needed");
+	const struct leat_range ranges[] = { { "--partition", tail.partition, 0, INT32_MAX, true }, { "--count", tail.count, 1, 1e15, true } };
+	int status = leat_ranges_check(&leat_verb_tail, ranges, LEAT_COUNT_OF(ranges));
 	tail.topic = arguments[0];
-	int status = leat_tool_transport(&leat_verb_tail, tail.brokers, tail.embedded, &storage, &tail.transport);
-	if (status)
+	tail.partition = leat_number_or(tail.partition, -1);
+	tail.count = leat_number_or(tail.count, 0);
+	if (status || (status = leat_tool_transport(&leat_verb_tail, tail.brokers, tail.embedded, &storage, &tail.transport)))
 		return status;
 	leat_catch_signals();
 	int rc = open_registry(&tail, &fault);

@@ -97,7 +97,7 @@ static void what_cannot_be_skipped_is_told(void **state)
 		{ "--topic t --partition 0 --offset 5", LEAT_EXIT_USAGE, "t[0] has offsets 0 to 0, not 5" },
 		{ "--topic t --partition 2 --offset 0", LEAT_EXIT_USAGE, "t has only 2 partitions" },
 		{ "--topic out --partition 0 --offset 0", LEAT_EXIT_USAGE, "out is no input of this pipeline" },
-		{ "--topic t --partition 0 --offset 0.5", LEAT_EXIT_USAGE, "must be whole numbers" },
+		{ "--topic t --partition 0 --offset 0.5", LEAT_EXIT_USAGE, "--offset must be a whole number from 0 to 9e+15, not 0.5" },
 		{ "--topic t --partition 0", LEAT_EXIT_USAGE, "a pipeline file, --topic, --partition and --offset are needed" },
 	};
 	char path[96];
