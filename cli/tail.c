@@ -1,6 +1,7 @@
 /* leat tail: the records of a topic as lines of JSON. */
 #include "cli/cli.h"
 #include "cli/record_json.h"
+#include "schemas/codec.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,7 +13,7 @@ enum { AT_ONCE = 256, WAIT_MS = 20, NAP_US = 20000 };
 struct tail {
 	const char *embedded, *brokers, *from, *registry_url, *schemas;
 	double count, partition;
-	bool follow;
+	bool follow, told;
 	const char *topic;
 	struct leat_transport *transport;
 	struct leat_registry *registry;
@@ -62,9 +63,20 @@ static bool enough(const struct tail *tail)
 	return leat_interrupted(NULL) || ferror(stdout) || (tail->count > 0 && (double)tail->printed >= tail->count);
 }
 
+static void tell_of_schemas(struct tail *tail, struct leat_bytes value)
+{
+	struct leat_bytes body;
+	int32_t id;
+	if (tail->registry || tail->told || leat_wire_read(value, &id, &body))
+		return;
+	fprintf(stderr, "leat: %s holds values of a schema, shown as base64: neither ./schemas nor the installed folder has an ids.txt; say --schemas FOLDER or --registry URL\n", tail->topic);
+	tail->told = true;
+}
+
 static int print_record(struct tail *tail, int32_t partition, const struct leat_record *record)
 {
 	tail->line.length = 0;
+	tell_of_schemas(tail, record->value);
 	LEAT_TRY(leat_record_json(tail->registry, partition, record, &tail->line));
 	LEAT_TRY(leat_buffer_append(&tail->line, "\n", 1));
 	fwrite(tail->line.data, 1, tail->line.length, stdout);
