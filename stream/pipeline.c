@@ -509,4 +509,8 @@ void leat_pipeline_print_options(FILE *out)
 		fprintf(out, "\n### %s\n\n", all[i].title);
 		leat_options_print(all[i].table, out);
 	}
+	fprintf(out, "\n### kafka\n\n`brokers:` host:port,... unless `--brokers` is given. `settings: { name: value }` goes to librdkafka as it is; what leat needs itself is refused with the reason. Of librdkafka's settings these may be set: ");
+	leat_kafka_settings_print(out);
+	fprintf(out, ".\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
+	leat_fields_print(out);
 }
