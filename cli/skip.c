@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* Kafka gives up a member that has left without a word after its session time-out of 6 s; looked at every 3 s by a broker at worst. */
+/* Kafka gives up a member that left without a word after its session time-out of 6 s: twice that, for a busy broker. */
 enum { WAIT_MS = 12000, AGAIN_MS = 500 };
 
 struct skip {
