@@ -29,6 +29,8 @@ static int check(int count, char **arguments)
 		return status;
 	printf(json ? "{\"pipeline\":\"%s\",\"sources\":%zu,\"operators\":%zu,\"sinks\":%zu}\n" : "%s is right: %zu sources, %zu operators, %zu sinks\n",
 	       pipeline->name, pipeline->source_count, pipeline->node_count, pipeline->sink_count);
+	if (pipeline->sink_count == 0)
+		fprintf(stderr, "leat: warning: %s has no sinks: it would run, but nothing of what it makes would leave it but dead letters\n", arguments[0]);
 	leat_pipeline_free(pipeline);
 	return LEAT_EXIT_OK;
 }
@@ -36,20 +38,24 @@ const struct leat_verb leat_verb_check = { "check", "PIPELINE [--set PATH=VALUE]
 
 static int graph(int count, char **arguments)
 {
+	const char *overrides[64] = { NULL };
 	bool dot = false;
-	const struct leat_flag flags[] = { { "--dot", LEAT_FLAG_SWITCH, &dot, "DOT for graphviz instead of text" } };
+	const struct leat_flag flags[] = {
+		{ "--set", LEAT_FLAG_LIST, overrides, "PATH=VALUE: another value for one setting" },
+		{ "--dot", LEAT_FLAG_SWITCH, &dot, "DOT for graphviz instead of text" },
+	};
 	struct leat_pipeline *pipeline;
 	int left = leat_flags_parse(&leat_verb_graph, flags, LEAT_COUNT_OF(flags), count, arguments);
 	if (left < 0)
 		return LEAT_EXIT_USAGE;
-	int status = load(&leat_verb_graph, left, arguments, NULL, &pipeline);
+	int status = load(&leat_verb_graph, left, arguments, overrides, &pipeline);
 	if (status)
 		return status;
 	(dot ? leat_graph_dot : leat_graph_text)(pipeline, stdout);
 	leat_pipeline_free(pipeline);
 	return LEAT_EXIT_OK;
 }
-const struct leat_verb leat_verb_graph = { "graph", "PIPELINE [--dot]", "draws a pipeline as text or DOT", graph, NULL };
+const struct leat_verb leat_verb_graph = { "graph", "PIPELINE [--dot] [--set PATH=VALUE]", "draws a pipeline as text or DOT", graph, NULL };
 
 static void print_names(const char *title, const struct leat_output *outputs)
 {

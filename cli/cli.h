@@ -22,6 +22,16 @@ struct leat_flag {
 };
 /* Fills flags; what is left (in order) stays in @arguments, its number is returned. -1 after the mistake was printed. "--x=y" and "--x y" both work. */
 int leat_flags_parse(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count, int count, char **arguments);
+/* What a number may be; @value NAN: it was not given. */
+struct leat_range {
+	const char *name;                    /* "--users" */
+	double value, min, max;
+	bool whole;
+};
+/* LEAT_EXIT_OK, or LEAT_EXIT_USAGE after the first that is out of its range was printed with it. */
+int leat_ranges_check(const struct leat_verb *verb, const struct leat_range *ranges, size_t count);
+/* @value unless it was not given. */
+double leat_number_or(double value, double otherwise);
 int leat_usage(const struct leat_verb *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "leat: text" and gives the exit status that belongs to the code. */
 int leat_failed(const struct leat_fault *fault);

@@ -89,6 +89,22 @@ static int set_flag(const struct leat_verb *verb, const struct leat_flag *flag, 
 	}
 }
 
+int leat_ranges_check(const struct leat_verb *verb, const struct leat_range *ranges, size_t count)
+{
+	for (const struct leat_range *range = ranges; range < ranges + count; range++) {
+		if (isnan(range->value))
+			continue;
+		if (range->value < range->min || range->value > range->max || (range->whole && range->value > floor(range->value)))
+			return leat_usage(verb, "%s must be a %snumber from %.15g to %.15g, not %.15g", range->name, range->whole ? "whole " : "", range->min, range->max, range->value);
+	}
+	return LEAT_EXIT_OK;
+}
+
+double leat_number_or(double value, double otherwise)
+{
+	return isnan(value) ? otherwise : value;
+}
+
 int leat_flags_parse(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count, int count, char **arguments)
 {
 	int left = 0;

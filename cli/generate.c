@@ -53,9 +53,7 @@ static struct leat_shop_run shop_of(const struct generate *generate, const char 
 	run.shop.ads = (int64_t)generate->ads;
 	run.shop.seed = (uint64_t)generate->seed;
 	run.shop.rate = run.paced ? generate->rate : virtual_rate;
-	if (run.paced)
-		run.shop.start_ms = leat_clock_wall_ms(NULL);
-	else if (generate->start >= 0)
+	if (generate->start >= 0)
 		run.shop.start_ms = (int64_t)generate->start;
 	return run;
 }
@@ -147,22 +145,32 @@ static int run_rp1(const struct generate *generate, struct leat_fault *fault)
 
 static int check(const struct generate *generate)
 {
-	const struct { const char *name; double value, min, max; } numbers[] = {
-		{ "--users", generate->users, 1, 1e6 }, { "--items", generate->items, 1, 1e6 }, { "--ads", generate->ads, 0, 1e6 }, { "--rate", generate->rate, 0, 1e7 },
-		{ "--events", generate->events, 0, 1e15 }, { "--seconds", generate->seconds, 0, 1e9 }, { "--seed", generate->seed, 0, 9e15 }, { "--partitions", generate->partitions, 1, 1024 },
-		{ "--start", generate->start, -1, 4102444800000 }, { "--rp1", generate->rp1, 0, 1e12 },
+	const struct leat_range ranges[] = {
+		{ "--users", generate->users, 1, 1e6, true }, { "--items", generate->items, 1, 1e6, true }, { "--ads", generate->ads, 0, 1e6, true }, { "--rate", generate->rate, 0, 1e7, false },
+		{ "--events", generate->events, 1, 1e15, true }, { "--seconds", generate->seconds, 0.001, 1e9, false }, { "--seed", generate->seed, 0, 9e15, true },
+		{ "--partitions", generate->partitions, 1, 1024, true }, { "--start", generate->start, 0, 4102444800000, true }, { "--rp1", generate->rp1, 1, 1e12, true },
 	};
-	for (size_t i = 0; i < LEAT_COUNT_OF(numbers); i++)
-		if (numbers[i].value < numbers[i].min || numbers[i].value > numbers[i].max)
-			return leat_usage(&leat_verb_generate, "%s must be from %.15g to %.15g", numbers[i].name, numbers[i].min, numbers[i].max);
-	if (generate->start >= 0 && generate->rate > 0)
+	int status = leat_ranges_check(&leat_verb_generate, ranges, LEAT_COUNT_OF(ranges));
+	if (status)
+		return status;
+	if (generate->start >= 0 && !(generate->rate <= 0) && isnan(generate->rp1))
 		return leat_usage(&leat_verb_generate, "--start is for --rate 0: with a rate events happen now");
 	return LEAT_EXIT_OK;
 }
 
+static void set_defaults(struct generate *generate)
+{
+	bool rp1 = generate->rp1 > 0;
+	generate->users = leat_number_or(generate->users, rp1 ? 200000 : 5000);
+	generate->items = leat_number_or(generate->items, rp1 ? 20000 : 1000);
+	generate->rate = leat_number_or(generate->rate, rp1 ? 0 : 2000);
+	generate->events = leat_number_or(generate->events, 0);
+	generate->seconds = leat_number_or(generate->seconds, 0);
+}
+
 static int verb(int count, char **arguments)
 {
-	struct generate generate = { .prefix = "shop.", .topic = "rp-events", .users = -1, .items = -1, .ads = 200, .rate = -1, .seed = 1, .partitions = 4, .start = -1 };
+	struct generate generate = { .prefix = "shop.", .topic = "rp-events", .users = NAN, .items = NAN, .ads = 200, .rate = NAN, .events = NAN, .seconds = NAN, .seed = 1, .partitions = 4, .start = NAN, .rp1 = NAN };
 	const struct leat_flag flags[] = {
 		{ "--embedded", LEAT_FLAG_TEXT, &generate.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
 		{ "--brokers", LEAT_FLAG_TEXT, &generate.brokers, "HOST:PORT[,...]: Kafka" },
@@ -190,15 +198,12 @@ static int verb(int count, char **arguments)
 		return LEAT_EXIT_USAGE;
 	if (left > 0)
 		return leat_usage(&leat_verb_generate, "'%s' is one too many", arguments[0]);
-	bool rp1 = generate.rp1 > 0;
-	generate.users = generate.users < 0 ? (rp1 ? 200000 : 5000) : generate.users;
-	generate.items = generate.items < 0 ? (rp1 ? 20000 : 1000) : generate.items;
-	generate.rate = generate.rate < 0 ? (rp1 ? 0 : 2000) : generate.rate;
 	int status = check(&generate);
+	set_defaults(&generate);
 	if (status || (status = leat_tool_transport(&leat_verb_generate, generate.brokers, generate.embedded, &storage, &generate.transport)))
 		return status;
 	leat_catch_signals();
-	int rc = rp1 ? run_rp1(&generate, &fault) : run_shop(&generate, &fault);
+	int rc = generate.rp1 > 0 ? run_rp1(&generate, &fault) : run_shop(&generate, &fault);
 	leat_tool_close(generate.transport, storage);
 	return rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
 }

@@ -3,6 +3,7 @@
 #include "cli/import_run.h"
 
 #include <jansson.h>
+#include <math.h>
 
 static json_t *counts_of(const struct leat_import_count *counts, size_t count)
 {
@@ -57,14 +58,14 @@ static int verb(int count, char **arguments)
 {
 	struct leat_import config = { .stop = leat_interrupted };
 	const char *embedded = NULL, *brokers = NULL, *mapping = NULL, *schemas = NULL, *url = NULL;
-	double limit = 0;
+	double limit = NAN;
 	bool json = false;
 	const struct leat_flag flags[] = {
 		{ "--mapping", LEAT_FLAG_TEXT, &mapping, "FILE.yaml: columns, fields, rules, topics" },
 		{ "--embedded", LEAT_FLAG_TEXT, &embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
 		{ "--brokers", LEAT_FLAG_TEXT, &brokers, "HOST:PORT[,...]: Kafka" },
 		{ "--limit", LEAT_FLAG_NUMBER, &limit, "N: only the first N rows" },
-		{ "--rate", LEAT_FLAG_NUMBER, &config.rate, "N: rows per second; default: as fast as possible" },
+		{ "--rate", LEAT_FLAG_NUMBER, &config.rate, "N: rows per second; 0, the default: as fast as possible" },
 		{ "--schemas", LEAT_FLAG_TEXT, &schemas, "FOLDER: schemas and ids.txt (./schemas, else the installed ones)" },
 		{ "--registry", LEAT_FLAG_TEXT, &url, "URL: Schema Registry for the ids" },
 		{ "--json", LEAT_FLAG_SWITCH, &json, "the closing line as JSON" },
@@ -76,12 +77,11 @@ static int verb(int count, char **arguments)
 		return LEAT_EXIT_USAGE;
 	if (left != 1 || !mapping)
 		return leat_usage(&leat_verb_import, "one file and --mapping are needed");
-	if (limit < 0 || limit > 1e15 || config.rate < 0)
-		return leat_usage(&leat_verb_import, "--limit and --rate must not be negative");
+	const struct leat_range ranges[] = { { "--limit", limit, 1, 1e15, true }, { "--rate", config.rate, 0, 1e7, false } };
+	int status = leat_ranges_check(&leat_verb_import, ranges, LEAT_COUNT_OF(ranges));
 	config.path = arguments[0];
-	config.limit = (uint64_t)limit;
-	int status = leat_tool_transport(&leat_verb_import, brokers, embedded, &storage, &config.transport);
-	if (status)
+	config.limit = (uint64_t)leat_number_or(limit, 0);
+	if (status || (status = leat_tool_transport(&leat_verb_import, brokers, embedded, &storage, &config.transport)))
 		return status;
 	leat_catch_signals();
 	int rc = import(&config, mapping, schemas, url, json, &fault);

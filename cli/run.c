@@ -3,6 +3,7 @@
 #include "cli/watch.h"
 #include "stream/application.h"
 
+#include <math.h>
 #include <unistd.h>
 
 struct run {
@@ -50,8 +51,10 @@ static int run_it(struct run *run, const char *pipeline)
 	leat_catch_signals();
 	run->start_us = leat_clock_mono_us(NULL);
 	int rc = leat_open_interruptible(&leat, &config, give_up, run, &fault);
-	if (rc == LEAT_ESTOPPED)
+	if (rc == LEAT_ESTOPPED && leat_interrupted(NULL))
 		return LEAT_EXIT_OK;
+	if (rc == LEAT_ESTOPPED)
+		rc = leat_fail(&fault, LEAT_EBROKER, "the %g s of --seconds were over before Kafka could be reached", run->seconds);
 	if (rc < 0)
 		return leat_failed(&fault);
 	rc = leat_start(leat, &fault);
@@ -68,7 +71,7 @@ static int run_it(struct run *run, const char *pipeline)
 
 static int verb(int count, char **arguments)
 {
-	struct run run = { .shop_rate = 2000 };
+	struct run run = { .seconds = NAN, .shop_rate = 2000 };
 	const struct leat_flag flags[] = {
 		{ "--brokers", LEAT_FLAG_TEXT, &run.brokers, "HOST:PORT[,...]: Kafka" },
 		{ "--embedded", LEAT_FLAG_TEXT, &run.embedded, "FOLDER: topics and state in this folder instead of Kafka" },
@@ -91,8 +94,11 @@ static int verb(int count, char **arguments)
 		return leat_usage(&leat_verb_run, "one pipeline file is needed");
 	if (run.brokers && run.embedded)
 		return leat_usage(&leat_verb_run, "--brokers and --embedded exclude each other");
-	if (run.seconds < 0 || run.seconds > 1e9 || run.shop_rate <= 0)
-		return leat_usage(&leat_verb_run, "--seconds must not be negative, --shop-rate must be above 0");
+	const struct leat_range ranges[] = { { "--seconds", run.seconds, 0.001, 1e9, false }, { "--shop-rate", run.shop_rate, 0.001, 1e7, false } };
+	int status = leat_ranges_check(&leat_verb_run, ranges, LEAT_COUNT_OF(ranges));
+	if (status)
+		return status;
+	run.seconds = leat_number_or(run.seconds, 0);
 	return run_it(&run, arguments[0]);
 }
 

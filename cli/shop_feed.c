@@ -45,7 +45,6 @@ static int set_up(struct leat_shop_feed *feed, struct leat_registry *registry, d
 	}
 	feed->run = (struct leat_shop_run){ .shop = leat_shop_defaults(), .topics = { .prefix = "shop.", .schemas = feed->schemas, .partitions = FEED_PARTITIONS }, .paced = true, .react = true, .stop = stopping, .self = feed };
 	feed->run.shop.rate = rate;
-	feed->run.shop.start_ms = leat_clock_wall_ms(NULL);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 #include "cli/shop_run.h"
 #include "cli/cli.h"
 
-enum { NAP_US = 1000, HEAR_EVERY_US = 20000, AT_ONCE = 256 };
+enum { NAP_US = 1000, HEAR_EVERY_US = 20000, AT_ONCE = 256, OPENS_AFTER_MS = 500 };
 
 struct running {
 	const struct leat_shop_run *run;
@@ -87,12 +87,15 @@ static int open_ear(struct running *running, struct leat_transport *transport, s
 int leat_shop_run(struct leat_transport *transport, struct leat_registry *registry, const struct leat_shop_run *run, struct leat_shop_stats *stats, struct leat_fault *fault)
 {
 	struct running running = { .run = run, .started_us = leat_clock_mono_us(NULL) };
+	struct leat_shop_config shop = run->shop;
 	*stats = (struct leat_shop_stats){ 0 };
-	int rc = leat_shop_open(&running.shop, &run->shop, fault);
-	if (rc >= 0)
-		rc = leat_shop_writer_open(&running.writer, transport, registry, &run->topics, fault);
+	int rc = leat_shop_writer_open(&running.writer, transport, registry, &run->topics, fault);
 	if (rc >= 0 && run->react)
 		rc = open_ear(&running, transport, registry, fault);
+	if (run->paced)      /* a pipeline beside it looks for ads ten times a second: it shall know them before it is asked for one */
+		shop.start_ms = leat_clock_wall_ms(NULL) + OPENS_AFTER_MS;
+	if (rc >= 0)
+		rc = leat_shop_open(&running.shop, &shop, fault);
 	if (rc >= 0)
 		rc = go(&running, fault);
 	if (running.shop)

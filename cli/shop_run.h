@@ -26,7 +26,7 @@ void leat_shop_ear_close(struct leat_shop_ear *ear);               /* accepts NU
 
 /* ---- a whole run (cli/shop_run.c) ---- */
 struct leat_shop_run {
-	struct leat_shop_config shop;        /* rate: with @paced the real one */
+	struct leat_shop_config shop;        /* with @paced: rate is the real one, start_ms is not used: the shop opens 0.5 s after its topics are there, its ads first */
 	struct leat_shop_writer_config topics;
 	bool paced, react;                   /* paced: events leave at their time by the wall clock; else at once */
 	uint64_t events;                     /* ends after so many, 0: never   */

@@ -5,6 +5,9 @@
 
 #include <math.h>
 
+/* Kafka gives up a member that left without a word after its session time-out of 6 s: twice that, for a busy broker. */
+enum { WAIT_MS = 12000, AGAIN_MS = 500 };
+
 struct skip {
 	const char *embedded, *brokers, *topic, *overrides[64];
 	double partition, offset;
@@ -16,6 +19,20 @@ static int check_input(const struct leat_pipeline *pipeline, const char *topic, 
 		if (strcmp(pipeline->sources[i].topic, topic) == 0)
 			return 0;
 	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline", pipeline->path, topic);
+}
+
+/* With Kafka an instance that has just ended counts as a member for some seconds more. */
+static int set_position(const struct skip *skip, struct leat_transport *transport, const char *metadata, struct leat_fault *fault)
+{
+	int rc;
+	for (int64_t waited = 0;; waited += AGAIN_MS) {
+		rc = transport->ops->position_set(transport, skip->topic, (int32_t)skip->partition, (int64_t)skip->offset + 1, metadata, fault);
+		if (rc != LEAT_EBUSY || skip->embedded || waited >= WAIT_MS || leat_interrupted(NULL))
+			return rc;
+		if (waited == 0)
+			fprintf(stderr, "leat: waiting up to %d s for the group to let go of the instance that ended last\n", WAIT_MS / 1000);
+		leat_tool_nap(AGAIN_MS * 1000);
+	}
 }
 
 /* The record must be there, so that a mistyped offset does not skip a million others. */
@@ -31,7 +48,7 @@ static int move(const struct skip *skip, struct leat_transport *transport, struc
 	if (offset < first || offset >= end)
 		return leat_fail(fault, LEAT_ECONFIG, "%s[%d] has offsets %lld to %lld, not %lld", skip->topic, (int)partition, (long long)first, (long long)end - 1, (long long)offset);
 	snprintf(metadata, sizeof metadata, "skip to %lld", (long long)offset + 1);
-	return transport->ops->position_set(transport, skip->topic, partition, offset + 1, metadata, fault);
+	return set_position(skip, transport, metadata, fault);
 }
 
 static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
@@ -46,6 +63,7 @@ static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
 	int status = leat_tool_transport_of(&leat_verb_skip, &of, brokers, skip->embedded, &storage, &transport);
 	if (status)
 		return status;
+	leat_catch_signals();
 	int rc = move(skip, transport, &fault);
 	if (rc >= 0)
 		printf("%s begins at %s[%d] offset %lld from now on\n", pipeline->name, skip->topic, (int)skip->partition, (long long)skip->offset + 1);
@@ -55,7 +73,7 @@ static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
 
 static int verb(int count, char **arguments)
 {
-	struct skip skip = { .partition = -1, .offset = -1 };
+	struct skip skip = { .partition = NAN, .offset = NAN };
 	const struct leat_flag flags[] = {
 		{ "--topic", LEAT_FLAG_TEXT, &skip.topic, "TOPIC: an input of the pipeline" },
 		{ "--partition", LEAT_FLAG_NUMBER, &skip.partition, "N: its partition" },
@@ -69,18 +87,20 @@ static int verb(int count, char **arguments)
 	int left = leat_flags_parse(&leat_verb_skip, flags, LEAT_COUNT_OF(flags), count, arguments);
 	if (left < 0)
 		return LEAT_EXIT_USAGE;
-	if (left != 1 || !skip.topic || skip.partition < 0 || skip.offset < 0)
+	if (left != 1 || !skip.topic || isnan(skip.partition) || isnan(skip.offset))
 		return leat_usage(&leat_verb_skip, "a pipeline file, --topic, --partition and --offset are needed");
-	if (skip.partition > INT32_MAX || skip.offset > 9e15 || skip.partition > floor(skip.partition) || skip.offset > floor(skip.offset))
-		return leat_usage(&leat_verb_skip, "--partition and --offset must be whole numbers");
+	const struct leat_range ranges[] = { { "--partition", skip.partition, 0, INT32_MAX, true }, { "--offset", skip.offset, 0, 9e15, true } };
+	int status = leat_ranges_check(&leat_verb_skip, ranges, LEAT_COUNT_OF(ranges));
+	if (status)
+		return status;
 	if (leat_pipeline_load(&pipeline, arguments[0], skip.overrides, &fault) < 0)
 		return leat_failed(&fault);
-	int status = run(&skip, pipeline);
+	status = run(&skip, pipeline);
 	leat_pipeline_free(pipeline);
 	return status;
 }
 
 const struct leat_verb leat_verb_skip = {
 	"skip", "PIPELINE --topic TOPIC --partition N --offset N (--brokers HOST:PORT | --embedded FOLDER)", "leaves out a record that a pipeline cannot get over", verb,
-	"Every instance must be stopped. The pipeline then begins behind that record; what it holds in its state stays."
+	"Every instance must be stopped; of one that has just ended Kafka hears after its session time-out (6 s), which is waited for. The pipeline then begins behind that record; what it holds in its state stays."
 };

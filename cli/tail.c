@@ -1,8 +1,10 @@
 /* leat tail: the records of a topic as lines of JSON. */
 #include "cli/cli.h"
 #include "cli/record_json.h"
+#include "schemas/codec.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,7 +13,7 @@ enum { AT_ONCE = 256, WAIT_MS = 20, NAP_US = 20000 };
 struct tail {
 	const char *embedded, *brokers, *from, *registry_url, *schemas;
 	double count, partition;
-	bool follow;
+	bool follow, told;
 	const char *topic;
 	struct leat_transport *transport;
 	struct leat_registry *registry;
@@ -61,9 +63,20 @@ static bool enough(const struct tail *tail)
 	return leat_interrupted(NULL) || ferror(stdout) || (tail->count > 0 && (double)tail->printed >= tail->count);
 }
 
+static void tell_of_schemas(struct tail *tail, struct leat_bytes value)
+{
+	struct leat_bytes body;
+	int32_t id;
+	if (tail->registry || tail->told || leat_wire_read(value, &id, &body))
+		return;
+	fprintf(stderr, "leat: %s holds values of a schema, shown as base64: neither ./schemas nor the installed folder has an ids.txt; say --schemas FOLDER or --registry URL\n", tail->topic);
+	tail->told = true;
+}
+
 static int print_record(struct tail *tail, int32_t partition, const struct leat_record *record)
 {
 	tail->line.length = 0;
+	tell_of_schemas(tail, record->value);
 	LEAT_TRY(leat_record_json(tail->registry, partition, record, &tail->line));
 	LEAT_TRY(leat_buffer_append(&tail->line, "\n", 1));
 	fwrite(tail->line.data, 1, tail->line.length, stdout);
@@ -162,7 +175,7 @@ out:
 
 static int verb(int count, char **arguments)
 {
-	struct tail tail = { .from = "start", .partition = -1 };
+	struct tail tail = { .from = "start", .partition = NAN, .count = NAN };
 	const struct leat_flag flags[] = {
 		{ "--embedded", LEAT_FLAG_TEXT, &tail.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
 		{ "--brokers", LEAT_FLAG_TEXT, &tail.brokers, "HOST:PORT[,...]: Kafka" },
@@ -180,9 +193,12 @@ static int verb(int count, char **arguments)
 		return LEAT_EXIT_USAGE;
 	if (left != 1)
 		return leat_usage(&leat_verb_tail, "one topic is needed");
+	const struct leat_range ranges[] = { { "--partition", tail.partition, 0, INT32_MAX, true }, { "--count", tail.count, 1, 1e15, true } };
+	int status = leat_ranges_check(&leat_verb_tail, ranges, LEAT_COUNT_OF(ranges));
 	tail.topic = arguments[0];
-	int status = leat_tool_transport(&leat_verb_tail, tail.brokers, tail.embedded, &storage, &tail.transport);
-	if (status)
+	tail.partition = leat_number_or(tail.partition, -1);
+	tail.count = leat_number_or(tail.count, 0);
+	if (status || (status = leat_tool_transport(&leat_verb_tail, tail.brokers, tail.embedded, &storage, &tail.transport)))
 		return status;
 	leat_catch_signals();
 	int rc = open_registry(&tail, &fault);

@@ -41,6 +41,30 @@ static int each_line(struct test *test, const char *path, int (*each)(struct tes
 
 /* ---- given ---- */
 
+static int bad_name(const struct test *test, const char *path, size_t number, bool sink, const char *name, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = test->leat->pipeline;
+	const char *kind = sink ? "sink" : "source";
+	char known[300] = "";
+	size_t used = 0, count = sink ? pipeline->sink_count : pipeline->source_count;
+	for (size_t i = 0; i < count && used < sizeof known; i++)
+		if (sink || (pipeline->sources[i].schema && pipeline->sources[i].rekey < 0))
+			used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", sink ? pipeline->sinks[i].name : pipeline->sources[i].name);
+	if (sink && used < sizeof known)
+		snprintf(known + used, sizeof known - used, "%sdead_letters", used ? ", " : "");
+	if (!name)
+		return leat_fail(fault, LEAT_ECONFIG, "%s:%zu: needs \"%s\": one of %s", path, number, kind, known);
+	return leat_fail(fault, LEAT_ECONFIG, "%s:%zu: there is no %s '%s'; there are: %s", path, number, kind, name, known);
+}
+
+static bool is_sink(const struct leat_pipeline *pipeline, const char *name)
+{
+	for (size_t i = 0; i < pipeline->sink_count; i++)
+		if (strcmp(pipeline->sinks[i].name, name) == 0)
+			return true;
+	return strcmp(name, "dead_letters") == 0;
+}
+
 static const struct leat_source *find_source(const struct leat_pipeline *pipeline, const char *name)
 {
 	for (size_t i = 0; name && i < pipeline->source_count; i++)
@@ -102,11 +126,14 @@ static int send(struct test *test, const char *topic, const struct leat_record *
 
 static int give(struct test *test, const json_t *line, size_t number, struct leat_fault *fault)
 {
-	const struct leat_source *source = find_source(test->leat->pipeline, json_string_value(json_object_get(line, "source")));
+	const char *name = json_string_value(json_object_get(line, "source"));
+	const struct leat_source *source = find_source(test->leat->pipeline, name);
 	const json_t *value = json_object_get(line, "value"), *key = json_object_get(line, "key"), *time = json_object_get(line, "timestamp");
 	struct leat_buffer body = { 0 };
-	if (!source || !value)
-		return bad_line(test->given, number, "needs \"source\", the name of a source, and \"value\"", fault);
+	if (!source)
+		return bad_name(test, test->given, number, false, name, fault);
+	if (!value)
+		return bad_line(test->given, number, "needs \"value\"", fault);
 	char *text = json_is_string(value) ? leat_strdup(json_string_value(value)) : json_dumps(value, JSON_COMPACT);
 	int rc = !text ? LEAT_ENOMEM : source->format == LEAT_FORMAT_AVRO && !json_is_string(value) ? to_avro(test, source, text, &body, fault) : leat_buffer_append(&body, text, strlen(text));
 	struct leat_record record = { .timestamp_ms = json_is_integer(time) ? json_integer_value(time) : 4102444800000, .key = key ? leat_text(json_string_value(key) ? json_string_value(key) : "") : leat_bytes(NULL, 0),
@@ -190,9 +217,9 @@ static bool fits(const json_t *want, const json_t *got)
 static int compare(struct test *test, const json_t *line, size_t number, struct leat_fault *fault)
 {
 	const char *sink = json_string_value(json_object_get(line, "sink"));
-	json_t *list = sink ? json_object_get(test->got, sink) : NULL, *want = json_deep_copy(line);
-	if (!sink)
-		return bad_line(test->expected, number, "needs \"sink\", the name of a sink or \"dead_letters\"", fault);
+	if (!sink || !is_sink(test->leat->pipeline, sink))
+		return bad_name(test, test->expected, number, true, sink, fault);
+	json_t *list = json_object_get(test->got, sink), *want = json_deep_copy(line);
 	json_object_del(want, "sink");
 	char *wanted = json_dumps(want, JSON_COMPACT), *found = json_array_size(list) ? json_dumps(json_array_get(list, 0), JSON_COMPACT) : NULL;
 	if (!found || !fits(want, json_array_get(list, 0))) {

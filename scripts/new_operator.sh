@@ -20,4 +20,5 @@ done
 mkdir -p operators tests/operators
 sed "s/@NAME@/$name/g" scripts/templates/operator.c.in >"operators/$name.c"
 sed "s/@NAME@/$name/g" scripts/templates/operator_test.c.in >"tests/operators/${name}_test.c"
-echo "wrote operators/$name.c and tests/operators/${name}_test.c; try: make build/tests/operators/${name}_test && build/tests/operators/${name}_test"
+echo "wrote operators/$name.c and tests/operators/${name}_test.c; try: make build/tests/operators/${name}_test && build/tests/operators/${name}_test
+when its options stand, 'make docs' puts it into operators/REFERENCE.md, which 'make tidy' compares"

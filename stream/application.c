@@ -206,6 +206,31 @@ static int open_registry(struct leat *leat, struct leat_fault *fault)
 	return leat_registry_open(&leat->registry, &config, fault);
 }
 
+/* " NAME WORD", the word as a shell takes it. */
+static int add_word(struct leat_buffer *out, const char *name, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:,=@%+";
+	LEAT_TRY(leat_buffer_printf(out, "%s", name));
+	if (*word && !word[strspn(word, plain)])
+		return leat_buffer_printf(out, "%s", word);
+	LEAT_TRY(leat_buffer_append(out, "'", 1));
+	for (; *word; word++)
+		LEAT_TRY(*word == '\'' ? leat_buffer_append(out, "'\\''", 4) : leat_buffer_append(out, word, 1));
+	return leat_buffer_append(out, "'", 1);
+}
+
+static int note_options(struct leat *leat, const struct leat_config *config)
+{
+	LEAT_TRY(add_word(&leat->again, "", config->pipeline));
+	if (config->embedded)
+		LEAT_TRY(add_word(&leat->again, " --embedded ", config->embedded));
+	else if (config->brokers)
+		LEAT_TRY(add_word(&leat->again, " --brokers ", config->brokers));
+	for (const char *const *set = config->overrides; set && *set; set++)
+		LEAT_TRY(add_word(&leat->again, " --set ", *set));
+	return leat_buffer_append(&leat->again, "", 1);
+}
+
 static void set_up_engine(struct leat *leat, const struct leat_config *config)
 {
 	const struct leat_settings *settings = &leat->pipeline->settings;
@@ -216,6 +241,7 @@ static void set_up_engine(struct leat *leat, const struct leat_config *config)
 	engine->rows_memory = (size_t)settings->memory / 2 / (size_t)engine->tasks;
 	engine->behind_max = (size_t)settings->behind_max / (size_t)engine->tasks;
 	engine->accept_state_loss = config->accept_state_loss;
+	engine->again = (const char *)leat->again.data;
 }
 
 int leat_open_interruptible(struct leat **out, const struct leat_config *config, bool (*interrupted)(void *self), void *self, struct leat_fault *fault)
@@ -234,6 +260,10 @@ int leat_open_interruptible(struct leat **out, const struct leat_config *config,
 		goto out;
 	if (!config->embedded && !config->brokers && !leat->pipeline->brokers) {
 		rc = leat_fail(fault, LEAT_ECONFIG, "neither --brokers HOST:PORT nor --embedded FOLDER is given, and %s has no kafka: { brokers: ... }", config->pipeline);
+		goto out;
+	}
+	if (note_options(leat, config) < 0) {
+		rc = leat_fail(fault, LEAT_ENOMEM, "out of memory");
 		goto out;
 	}
 	if ((rc = open_registry(leat, fault)) < 0)
@@ -404,6 +434,7 @@ void leat_close(struct leat *leat)
 	pthread_rwlock_destroy(&leat->tables_lock);
 	leat_free(leat->instance);
 	leat_free(leat->state_dir);
+	leat_buffer_free(&leat->again);
 	leat_free(leat);
 }
 

@@ -16,6 +16,7 @@ struct leat {
 	pthread_rwlock_t tables_lock;
 	int64_t tables_us;
 	char *state_dir, *instance;
+	struct leat_buffer again;            /* engine.again */
 	int lock_fd;
 	bool until_end;
 	uint64_t moved;                      /* commits and events at the last look, and since when they are the same */

@@ -13,11 +13,11 @@ struct setting {
 	int64_t least, most;                 /* of numbers; most 0: a switch */
 };
 static const struct setting known_settings[] = {
-	{ "fsync", "true or false", offsetof(struct leat_settings, fsync), 0, 0 },
-	{ "socket", "on or off", offsetof(struct leat_settings, socket), 0, 0 },
-	{ "partitions", "a number from 1 to 4096", offsetof(struct leat_settings, partitions), 1, LEAT_EMBEDDED_PARTITIONS_MAX },
-	{ "fail_commit", "the number of a commit", offsetof(struct leat_settings, fail_commit), 0, INT64_MAX },
-	{ "unknown_commit", "the number of a commit", offsetof(struct leat_settings, unknown_commit), 0, INT64_MAX },
+	{ "fsync", "true or false", offsetof(struct leat_embedded_settings, fsync), 0, 0 },
+	{ "socket", "on or off", offsetof(struct leat_embedded_settings, socket), 0, 0 },
+	{ "partitions", "a number from 1 to 4096", offsetof(struct leat_embedded_settings, partitions), 1, LEAT_EMBEDDED_PARTITIONS_MAX },
+	{ "fail_commit", "the number of a commit", offsetof(struct leat_embedded_settings, fail_commit), 0, INT64_MAX },
+	{ "unknown_commit", "the number of a commit", offsetof(struct leat_embedded_settings, unknown_commit), 0, INT64_MAX },
 };
 
 static bool parse_switch(const char *text, bool *value)
@@ -37,7 +37,7 @@ static bool parse_number(const struct setting *setting, const char *text, int64_
 	return *value >= setting->least && *value <= setting->most;
 }
 
-static int parse_setting(struct leat_settings *settings, const char *name, const char *value, struct leat_fault *fault)
+static int parse_setting(struct leat_embedded_settings *settings, const char *name, const char *value, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < LEAT_COUNT_OF(known_settings); i++) {
 		const struct setting *setting = &known_settings[i];
@@ -51,9 +51,9 @@ static int parse_setting(struct leat_settings *settings, const char *name, const
 	return leat_fail(fault, LEAT_ECONFIG, "the embedded transport has no setting %s; it has fsync, socket, partitions", name);
 }
 
-static int parse_settings(struct leat_settings *settings, const struct leat_pair_text *pairs, struct leat_fault *fault)
+static int parse_settings(struct leat_embedded_settings *settings, const struct leat_pair_text *pairs, struct leat_fault *fault)
 {
-	*settings = (struct leat_settings){ .socket = true, .partitions = LEAT_EMBEDDED_TASKS };
+	*settings = (struct leat_embedded_settings){ .socket = true, .partitions = LEAT_EMBEDDED_TASKS };
 	for (; pairs && pairs->key; pairs++)
 		LEAT_TRY(parse_setting(settings, pairs->key, pairs->value, fault));
 	return 0;
@@ -82,7 +82,7 @@ static int open_owner(struct leat_embedded *embedded, const struct leat_transpor
 }
 
 /* Takes @directory over, also when it fails. */
-static int open_embedded(struct leat_transport **out, struct leat_directory *directory, const struct leat_settings *settings, const struct leat_transport_config *config,
+static int open_embedded(struct leat_transport **out, struct leat_directory *directory, const struct leat_embedded_settings *settings, const struct leat_transport_config *config,
 	struct leat_fault *fault)
 {
 	struct leat_embedded *embedded = leat_calloc(1, sizeof *embedded);
@@ -132,7 +132,7 @@ static int refuse_busy(const struct leat_directory *directory, struct leat_fault
 }
 
 /* The owner may be opening or closing just now: then the socket, or the lock, comes free in a moment. LEAT_ERETRY: try again. */
-static int try_open(struct leat_transport **out, const struct leat_settings *settings, const struct leat_transport_config *config, int number, struct leat_fault *fault)
+static int try_open(struct leat_transport **out, const struct leat_embedded_settings *settings, const struct leat_transport_config *config, int number, struct leat_fault *fault)
 {
 	struct leat_directory directory;
 	LEAT_TRY(leat_directory_open(&directory, config->directory, fault));
@@ -149,7 +149,7 @@ static int try_open(struct leat_transport **out, const struct leat_settings *set
 
 int leat_embedded_open(struct leat_transport **out, const struct leat_transport_config *config, struct leat_fault *fault)
 {
-	struct leat_settings settings;
+	struct leat_embedded_settings settings;
 	*out = NULL;
 	if (!config->directory || !config->directory[0])
 		return leat_fail(fault, LEAT_ECONFIG, "the embedded transport needs a directory");

@@ -67,7 +67,7 @@ struct leat_topic {
 	struct leat_log logs[];
 };
 
-struct leat_settings {
+struct leat_embedded_settings {
 	bool fsync, socket;
 	int64_t fail_commit, unknown_commit;     /* 0: none */
 	int64_t partitions;
@@ -86,7 +86,7 @@ struct leat_server;
 struct leat_embedded {
 	struct leat_transport transport;
 	const struct leat_clock *clock;
-	struct leat_settings settings;
+	struct leat_embedded_settings settings;
 	struct leat_directory directory;
 	char *application;                       /* may be empty: nothing that needs one can be done then */
 	uint32_t application_id;                 /* 0: not asked for yet */

@@ -1,10 +1,26 @@
 /* Fields as text: "user:string price:double? type:enum(VIEW,CART)", for topics whose bodies have no schema file. */
 #include "stream/pipeline.h"
 
-static const struct { const char *name; uint8_t type; } types[] = {
-	{ "bool", LEAT_BOOL }, { "int", LEAT_INT }, { "float", LEAT_FLOAT }, { "double", LEAT_DOUBLE }, { "string", LEAT_STRING }, { "bytes", LEAT_BYTES },
-	{ "strings", LEAT_STRINGS }, { "floats", LEAT_FLOATS },
+static const struct { const char *name; uint8_t type; const char *avro, *help; } types[] = {
+	{ "bool", LEAT_BOOL, "boolean", "true or false" },
+	{ "int", LEAT_INT, "int, long", "64 bits with sign; also points in time, in milliseconds" },
+	{ "float", LEAT_FLOAT, "float", "32 bits" },
+	{ "double", LEAT_DOUBLE, "double", "64 bits" },
+	{ "string", LEAT_STRING, "string", "UTF-8" },
+	{ "bytes", LEAT_BYTES, "bytes", "anything" },
+	{ "strings", LEAT_STRINGS, "array of string", "list" },
+	{ "floats", LEAT_FLOATS, "array of float or double", "list, 32 bits each" },
 };
+
+void leat_fields_print(FILE *out)
+{
+	fprintf(out, "`fields:` of a source or table and `record:` of a sink: `name:type` with spaces between them, `?` behind the type for what may be null, as in\n"
+		     "`\"user:string price:double? type:enum(VIEW,CART)\"`. A schema file's fields have the same types; `vector`, numbers of a fixed count, is made by operators only and becomes floats at a sink.\n\n"
+		     "| type | in a schema file | values |\n|---|---|---|\n");
+	for (size_t i = 0; i < LEAT_COUNT_OF(types); i++)
+		fprintf(out, "| `%s` | %s | %s |\n", types[i].name, types[i].avro, types[i].help);
+	fprintf(out, "| `enum(A,B,..)` | enum | one of the symbols |\n");
+}
 
 static int parse_symbols(struct leat_pipeline *pipeline, char *list, struct leat_field *field)
 {

@@ -576,6 +576,14 @@ void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, c
 
 /* ---- one batch ---- */
 
+static int say_halt(const struct leat_lane *lane, const struct leat_rejection *bad, const char *run, struct leat_fault *fault)
+{
+	const char *topic = bad->intake->source->topic;
+	long long offset = (long long)bad->record->offset;
+	return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld", topic,
+			 (int)lane->task, offset, bad->reason, run, topic, (int)lane->task, offset);
+}
+
 static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->rejection_count; i++) {
@@ -586,9 +594,10 @@ static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
 			lane->halt = (struct leat_halt){ .set = true, .intake = (size_t)(bad->intake - lane->intakes), .offset = bad->record->offset };
 			return leat_fail(fault, LEAT_EABORT, "%s[%d]: a bad event at offset %lld; what lies before it is done again and committed", bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset);
 		}
-		return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld",
-					 bad->intake->source->topic, (int)lane->task, (long long)bad->record->offset, bad->reason, lane->pipeline->path, bad->intake->source->topic,
-					 (int)lane->task, (long long)bad->record->offset);
+		int rc = say_halt(lane, bad, lane->engine->again ? lane->engine->again : lane->pipeline->path, fault);
+		if (strlen(fault->text) + 1 == sizeof fault->text)      /* half a command would be worse than one to be completed */
+			rc = say_halt(lane, bad, "PIPELINE OPTIONS-OF-THIS-RUN", fault);
+		return rc;
 	}
 	return 0;
 }

@@ -125,6 +125,12 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 	return 0;
 }
 
+void leat_kafka_settings_print(FILE *out)
+{
+	for (size_t i = 0; i < LEAT_COUNT_OF(allowed); i++)
+		fprintf(out, "%s`%s`", i ? ", " : "", allowed[i].key);
+}
+
 int leat_kafka_setting_check(const char *key, const char *value, struct leat_fault *fault)
 {
 	rd_kafka_conf_t *scratch = rd_kafka_conf_new();

@@ -31,7 +31,7 @@ static int commit(rd_kafka_t *rk, const struct leat_kafka *kafka, const struct l
 		err = one->err;
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || err == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || err == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS)
-		return leat_fail(fault, LEAT_EBUSY, "an instance of '%s' is running, or was killed less than its session time-out (6 s) ago; stop it first", kafka->application);
+		return leat_fail(fault, LEAT_EBUSY, "an instance of '%s' is running, or ended less than its session time-out (6 s) ago; stop it first", kafka->application);
 	return err ? kafka_fail(fault, err, "moving %s [%d]", position->topic, (int)position->partition) : 0;
 }
 

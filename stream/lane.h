@@ -30,6 +30,7 @@ struct leat_engine {
 	struct leat_replica *replica;        /* of the shared tables, NULL: there are none          */
 	struct leat_trims *trims;            /* NULL: internal topics are not trimmed               */
 	bool accept_state_loss;
+	const char *again;                   /* pipeline and options that make another verb mean the same run, as a shell takes them; NULL: not known */
 };
 
 struct leat_decoder_entry { int32_t id; struct leat_decoder *decoder; enum leat_bad bad; };

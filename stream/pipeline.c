@@ -170,17 +170,20 @@ static int schema_path(struct leat_pipeline *pipeline, const char *name, char **
 	return *out || !pipeline->settings.schemas ? 0 : LEAT_ENOMEM;
 }
 
-static int load_schema(struct leat_pipeline *pipeline, const char *name, const char *fields_text, int line, struct leat_schema **out, struct leat_fault *fault)
+/* @what: "sink 'decisions'", @key: how it calls its fields as text. */
+struct named { const char *what, *key; int line; };
+
+static int load_schema(struct leat_pipeline *pipeline, const struct named *of, const char *name, const char *fields_text, struct leat_schema **out, struct leat_fault *fault)
 {
-	const struct leat_yaml at = { .line = line };
+	const struct leat_yaml at = { .line = of->line };
 	struct leat_fault inner = { 0 };
 	if (!name == !fields_text)
-		return leat_yaml_fail(pipeline->file, &at, fault, "give either a schema or its fields as text");
+		return leat_yaml_fail(pipeline->file, &at, fault, "%s: give either 'schema: NAME' or '%s: \"user:string price:double?\"', %s", of->what, of->key, name ? "not both" : "one of them is needed");
 	if (fields_text) {
 		struct leat_field *fields;
 		LEAT_TRY(leat_fields_parse(pipeline, fields_text, &fields, &at, fault));
 		int made = leat_schema_from_fields(out, "record", fields, &inner);
-		return made < 0 && made != LEAT_ENOMEM ? leat_yaml_fail(pipeline->file, &at, fault, "fields: %s", inner.text) : made;
+		return made < 0 && made != LEAT_ENOMEM ? leat_yaml_fail(pipeline->file, &at, fault, "%s: %s: %s", of->what, of->key, inner.text) : made;
 	}
 	char *path;
 	LEAT_TRY(schema_path(pipeline, name, &path));
@@ -198,6 +201,7 @@ static int read_source(struct leat_pipeline *pipeline, const struct leat_yaml *m
 		return leat_yaml_fail(pipeline->file, map, fault, "more than %d sources", LEAT_SOURCES_MAX);
 	struct leat_source *source = &pipeline->sources[pipeline->source_count++];
 	snprintf(what, sizeof what, "source '%s'", map->key);
+	const struct named of = { what, "fields", map->line };
 	source->name = map->key;
 	source->line = map->line;
 	source->rekey = -1;
@@ -207,8 +211,8 @@ static int read_source(struct leat_pipeline *pipeline, const struct leat_yaml *m
 	if (source->format == LEAT_FORMAT_CSV && !source->csv_columns)
 		return leat_yaml_fail(pipeline->file, map, fault, "%s: csv needs 'columns'", what);
 	if (source->writer_name)
-		LEAT_TRY(load_schema(pipeline, source->writer_name, NULL, map->line, &source->writer, fault));
-	return load_schema(pipeline, source->schema_name, source->fields_text, map->line, &source->schema, fault);
+		LEAT_TRY(load_schema(pipeline, &of, source->writer_name, NULL, &source->writer, fault));
+	return load_schema(pipeline, &of, source->schema_name, source->fields_text, &source->schema, fault);
 }
 
 static int read_table(struct leat_pipeline *pipeline, const struct leat_yaml *map, struct leat_fault *fault)
@@ -225,7 +229,7 @@ static int read_table(struct leat_pipeline *pipeline, const struct leat_yaml *ma
 		return leat_yaml_fail(pipeline->file, map, fault, "%s: give either a topic or rows", what);
 	if (table->format == LEAT_FORMAT_CSV)
 		return leat_yaml_fail(pipeline->file, map, fault, "%s: the format must be avro or json", what);
-	LEAT_TRY(load_schema(pipeline, table->schema_name, table->fields_text, map->line, &table->schema, fault));
+	LEAT_TRY(load_schema(pipeline, &(struct named){ what, "fields", map->line }, table->schema_name, table->fields_text, &table->schema, fault));
 	if (leat_schema_find(table->schema, table->key_name) < 0)
 		return leat_yaml_fail(pipeline->file, map, fault, "%s: its schema has no field '%s'", what, table->key_name);
 	return leat_reference_open(&table->reference, table, fault);
@@ -244,7 +248,7 @@ static int read_sink(struct leat_pipeline *pipeline, const struct leat_yaml *map
 	LEAT_TRY(parse_map(pipeline, what, sink_options, map, ignore, sink, fault));
 	if (sink->format == LEAT_FORMAT_CSV)
 		return leat_yaml_fail(pipeline->file, map, fault, "%s: the format must be avro or json", what);
-	return load_schema(pipeline, sink->schema_name, sink->fields_text, map->line, &sink->schema, fault);
+	return load_schema(pipeline, &(struct named){ what, "record", map->line }, sink->schema_name, sink->fields_text, &sink->schema, fault);
 }
 
 static int each_member(struct leat_pipeline *pipeline, const struct leat_yaml *root, const char *section, bool needed,
@@ -409,6 +413,40 @@ static int read_sections(struct leat_pipeline *pipeline, struct leat_fault *faul
 	return leat_plan_resolve(pipeline, fault);
 }
 
+static size_t name_length(const char *path)
+{
+	return strcspn(path, ".=");
+}
+
+/* What stands in a section: its keys, or the ids of a list. */
+static const char *name_of(const struct leat_yaml *child)
+{
+	const struct leat_yaml *id = leat_yaml_get(child, "id");
+	return child->key ? child->key : id && id->text ? id->text : "";
+}
+
+/* A mistyped name would otherwise become a second, half-made sink. */
+static int check_override(const struct leat_pipeline *pipeline, const char *text, struct leat_fault *fault)
+{
+	static const char *const sections[] = { "sources", "tables", "operators", "sinks" };
+	char list[300] = "";
+	size_t used = 0, length = name_length(text);
+	for (size_t i = 0; i < LEAT_COUNT_OF(sections); i++) {
+		if (strlen(sections[i]) != length || strncmp(text, sections[i], length) != 0 || text[length] != '.')
+			continue;
+		const struct leat_yaml *section = leat_yaml_get(leat_yaml_root(pipeline->file), sections[i]);
+		const char *name = text + length + 1;
+		for (const struct leat_yaml *child = section ? section->first : NULL; child; child = child->next) {
+			const char *known = name_of(child);
+			if (strlen(known) == name_length(name) && strncmp(known, name, strlen(known)) == 0)
+				return 0;
+			used += used < sizeof list ? (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", known) : 0;
+		}
+		return leat_fail(fault, LEAT_ECONFIG, "--set %s: '%s:' of %s has no '%.*s'; it has: %s", text, sections[i], pipeline->path, (int)name_length(name), name, used ? list : "none");
+	}
+	return 0;
+}
+
 static int apply_overrides(struct leat_pipeline *pipeline, const char *const *overrides, struct leat_fault *fault)
 {
 	for (; overrides && *overrides; overrides++) {
@@ -416,6 +454,7 @@ static int apply_overrides(struct leat_pipeline *pipeline, const char *const *ov
 		const char *equals = strchr(*overrides, '=');
 		if (!equals || (size_t)(equals - *overrides) >= sizeof path)
 			return leat_fail(fault, LEAT_ECONFIG, "--set %s: must be PATH=VALUE", *overrides);
+		LEAT_TRY(check_override(pipeline, *overrides, fault));
 		memcpy(path, *overrides, (size_t)(equals - *overrides));
 		path[equals - *overrides] = 0;
 		LEAT_TRY(leat_yaml_set(pipeline->file, path, equals + 1, fault));
@@ -470,4 +509,8 @@ void leat_pipeline_print_options(FILE *out)
 		fprintf(out, "\n### %s\n\n", all[i].title);
 		leat_options_print(all[i].table, out);
 	}
+	fprintf(out, "\n### kafka\n\n`brokers:` host:port,... unless `--brokers` is given. `settings: { name: value }` goes to librdkafka as it is; what leat needs itself is refused with the reason. Of librdkafka's settings these may be set: ");
+	leat_kafka_settings_print(out);
+	fprintf(out, ".\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
+	leat_fields_print(out);
 }

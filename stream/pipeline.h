@@ -165,6 +165,8 @@ void leat_graph_text(const struct leat_pipeline *pipeline, FILE *out);
 void leat_graph_dot(const struct leat_pipeline *pipeline, FILE *out);
 /* Text tables of settings, source, table and sink keys, for the generated reference. */
 void leat_pipeline_print_options(FILE *out);
+/* The types that fields may have, for the generated reference. */
+void leat_fields_print(FILE *out);
 /* "a:string b:int c:enum(X,Y) d:double?" to fields; the last has name NULL. */
 int leat_fields_parse(struct leat_pipeline *pipeline, const char *text, struct leat_field **out, const struct leat_yaml *where, struct leat_fault *fault);
 

@@ -25,6 +25,32 @@ int64_t leat_latency_of_bucket(size_t bucket)
 	return bucket < 16 ? (int64_t)bucket : (int64_t)ceil(exp2(((double)bucket - 15) / 10 + 4));
 }
 
+/* ---- what lanes count: kept when they close, as far as it was committed ---- */
+
+static void add_lane(struct leat_tally *tally, const struct leat_lane *lane)
+{
+	for (size_t i = 0; i < lane->outlet_count; i++)
+		tally->outputs += lane->outlets[i].sent;
+	for (size_t i = 0; i < LEAT_COUNT_OF(lane->reasons); i++)
+		tally->dead_letters += lane->reasons[i].count;
+	for (size_t i = 0; lane->nodes && i < lane->pipeline->node_count; i++) {
+		const struct leat_node_run *run = &lane->nodes[i];
+		tally->nodes[i].events += run->events;
+		tally->nodes[i].batches += run->batches;
+		tally->nodes[i].ns += run->ns;
+		for (size_t k = 0; run->view.counters && k < LEAT_MIN(run->node->counters, (size_t)LEAT_COUNTERS_MAX); k++)
+			tally->nodes[i].counters[k] += run->view.counters[k];
+	}
+}
+
+static void count_all(const struct leat_worker *worker, struct leat_tally *tally)
+{
+	*tally = worker->closed;
+	for (int32_t task = 0; task < worker->engine->tasks; task++)
+		if (worker->lanes[task])
+			add_lane(tally, worker->lanes[task]);
+}
+
 /* ---- assignment ---- */
 
 static int set_store_aside(struct leat_worker *worker, int32_t task, const char *why, struct leat_fault *fault)
@@ -83,6 +109,8 @@ static void on_assigned(void *self, int32_t task)
 
 static void close_lane(struct leat_worker *worker, int32_t task, bool clean)
 {
+	if (clean && worker->lanes[task])
+		add_lane(&worker->closed, worker->lanes[task]);
 	leat_lane_close(worker->lanes[task], clean);
 	worker->lanes[task] = NULL;
 }
@@ -212,6 +240,7 @@ static int recover(struct leat_worker *worker, struct leat_fault *fault)
 	leat_crashpoint("recover.begin");
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
 		LEAT_TRY(close_for_recovery(worker, task, fault));
+	worker->closed = worker->committed;
 	LEAT_TRY(worker->engine->transport->ops->session_reset(worker->session, fault));
 	worker->lost = worker->damaged = false;
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
@@ -297,6 +326,7 @@ int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault)
 	worker->retry_wait_ms = 0;
 	worker->slow_commit = leat_clock_mono_us(NULL) - start > COMMIT_TOO_LONG_US;
 	note_latency(worker);
+	count_all(worker, &worker->committed);
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		struct leat_lane *lane = worker->lanes[task];
 		struct leat_fault own = { 0 };
@@ -455,24 +485,16 @@ long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, s
 
 /* ---- the thread ---- */
 
-static void count_nodes(struct leat_worker_stats *live, const struct leat_lane *lane)
-{
-	for (size_t i = 0; lane->nodes && i < lane->pipeline->node_count; i++) {
-		const struct leat_node_run *run = &lane->nodes[i];
-		live->nodes[i].events += run->events;
-		live->nodes[i].batches += run->batches;
-		live->nodes[i].ns += run->ns;
-		for (size_t k = 0; run->view.counters && k < LEAT_MIN(run->node->counters, (size_t)LEAT_COUNTERS_MAX); k++)
-			live->nodes[i].counters[k] += run->view.counters[k];
-	}
-}
-
 static void count_lanes(struct leat_worker *worker)
 {
 	struct leat_worker_stats *live = &worker->live;
-	live->running = live->opening = live->failed = live->outputs = live->dead_letters = live->rows_memory = 0;
+	struct leat_tally tally;
+	count_all(worker, &tally);
+	live->outputs = LEAT_MAX(live->outputs, tally.outputs);   /* after a recovery the same is counted again: totals wait for it */
+	live->dead_letters = LEAT_MAX(live->dead_letters, tally.dead_letters);
+	memcpy(live->nodes, tally.nodes, sizeof live->nodes);
+	live->running = live->opening = live->failed = live->rows_memory = 0;
 	live->lag_events = 0;
-	memset(live->nodes, 0, sizeof live->nodes);
 	int64_t newest = 0, wall = leat_clock_wall_ms(worker->engine->clock);
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		const struct leat_lane *lane = worker->lanes[task];
@@ -483,11 +505,6 @@ static void count_lanes(struct leat_worker *worker)
 		live->failed += lane->state == LEAT_LANE_FAILED;
 		live->lag_events += leat_lane_lag(lane);
 		newest = LEAT_MAX(newest, lane->newest_ms);
-		count_nodes(live, lane);
-		for (size_t i = 0; i < lane->outlet_count; i++)
-			live->outputs += lane->outlets[i].sent;
-		for (size_t i = 0; i < LEAT_COUNT_OF(lane->reasons); i++)
-			live->dead_letters += lane->reasons[i].count;
 		for (size_t i = 0; i < lane->pipeline->group_count; i++)
 			live->rows_memory += lane->groups[i].rows ? leat_rows_memory(lane->groups[i].rows) : 0;
 	}

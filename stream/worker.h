@@ -12,7 +12,7 @@
 
 enum { LEAT_LATENCY_BUCKETS = 400, LEAT_COUNTERS_MAX = 16 };
 
-/* Of one operator, summed over the tasks that run here. */
+/* Of one operator, summed over the tasks that run here or ran here. */
 struct leat_node_stats { uint64_t events, batches, ns, counters[LEAT_COUNTERS_MAX]; };
 
 struct leat_worker_stats {
@@ -31,6 +31,12 @@ struct leat_standing {
 	struct leat_halt halt;
 	int damages;                                /* how often its store was found damaged since @damaged_us */
 	int64_t damaged_us;
+};
+
+/* What lanes count themselves. */
+struct leat_tally {
+	uint64_t outputs, dead_letters;
+	struct leat_node_stats nodes[LEAT_NODES_MAX];
 };
 
 struct leat_worker {
@@ -54,6 +60,8 @@ struct leat_worker {
 	pthread_mutex_t lock;                       /* held for moments only */
 	struct leat_worker_stats stats;             /* as of the last look (under @lock) */
 	struct leat_worker_stats live;              /* the worker's own */
+	struct leat_tally closed;                   /* of the tasks that were handed over */
+	struct leat_tally committed;                /* of all of them, as of the last commit: what a recovery goes back to */
 	atomic_bool at_end;                         /* every input of tasks that have not failed has been read to its end and is committed */
 };
 

@@ -43,6 +43,8 @@ int leat_yaml_fail(const struct leat_yaml_file *file, const struct leat_yaml *no
 	va_end(arguments);
 	if (!node || node->line == 0)
 		return leat_fail(fault, LEAT_ECONFIG, "%s: %s", file->path, text);
+	if (node->line == LEAT_YAML_SET)
+		return leat_fail(fault, LEAT_ECONFIG, "%s as changed by --set: %s", file->path, text);
 	return leat_fail(fault, LEAT_ECONFIG, "%s:%d: %s", file->path, node->line, text);
 }
 
@@ -114,6 +116,11 @@ static int replace_variables(struct leat_yaml_file *file, struct leat_yaml *node
 
 /* ---- building the tree ---- */
 
+static int too_deep(const struct leat_yaml_file *file, const struct leat_yaml *node, struct leat_fault *fault)
+{
+	return leat_yaml_fail(file, node, fault, "too large or too deep (at most %d values, depth %d)", NODES_MAX, DEPTH_MAX);
+}
+
 static int build(struct leat_yaml_file *file, yaml_document_t *document, int index, int depth, struct leat_yaml **out, struct leat_fault *fault);
 
 static int append_child(struct leat_yaml *parent, struct leat_yaml ***tail, struct leat_yaml *child)
@@ -165,7 +172,7 @@ static int build(struct leat_yaml_file *file, yaml_document_t *document, int ind
 		return LEAT_ENOMEM;
 	node->line = (int)from->start_mark.line + 1;
 	if (++file->nodes > NODES_MAX || depth > DEPTH_MAX)
-		return leat_yaml_fail(file, node, fault, "too large or too deep (at most %d values, depth %d)", NODES_MAX, DEPTH_MAX);
+		return too_deep(file, node, fault);
 	switch (from->type) {
 	case YAML_SEQUENCE_NODE:
 		node->kind = LEAT_YAML_LIST;
@@ -180,6 +187,28 @@ static int build(struct leat_yaml_file *file, yaml_document_t *document, int ind
 			return leat_yaml_fail(file, node, fault, "a NUL byte in a value");
 		return replace_variables(file, node, (const char *)from->data.scalar.value, fault);
 	}
+}
+
+/* Before libyaml's loader, whose time grows with the square of the depth. What is wrong otherwise the loader says. */
+static int check_depth(struct leat_yaml_file *file, const char *text, size_t length, struct leat_fault *fault)
+{
+	yaml_parser_t parser;
+	yaml_event_t event;
+	bool done = false;
+	int rc = 0, depth = 0;
+	if (!yaml_parser_initialize(&parser))
+		return LEAT_ENOMEM;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+	while (rc >= 0 && !done && yaml_parser_parse(&parser, &event)) {
+		const struct leat_yaml at = { .line = (int)event.start_mark.line + 1 };
+		depth += (event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT) - (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT);
+		if (depth > DEPTH_MAX + 1)      /* the outermost has depth 0 */
+			rc = too_deep(file, &at, fault);
+		done = event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return rc;
 }
 
 static int load_document(struct leat_yaml_file *file, yaml_parser_t *parser, struct leat_fault *fault)
@@ -204,7 +233,10 @@ int leat_yaml_parse(struct leat_yaml_file **out, const char *path, const char *t
 	yaml_parser_t parser;
 	int rc = LEAT_ENOMEM;
 	*out = NULL;
-	if (!file || !(file->path = leat_strdup(path)) || !yaml_parser_initialize(&parser))
+	if (!file || !(file->path = leat_strdup(path)) || (rc = check_depth(file, text, length, fault)) < 0)
+		goto out;
+	rc = LEAT_ENOMEM;
+	if (!yaml_parser_initialize(&parser))
 		goto out;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
 	rc = load_document(file, &parser, fault);
@@ -283,6 +315,7 @@ static struct leat_yaml *add_member(struct leat_yaml_file *file, struct leat_yam
 	if (!child || !(child->key = keep_text(file, name, strlen(name))))
 		return NULL;
 	child->kind = LEAT_YAML_MAP;
+	child->line = LEAT_YAML_SET;
 	struct leat_yaml **tail = &map->first;
 	while (*tail)
 		tail = &(*tail)->next;
@@ -310,6 +343,7 @@ int leat_yaml_set(struct leat_yaml_file *file, const char *dotted, const char *v
 		return leat_fail(fault, LEAT_ECONFIG, "--set %s: is not a single value", dotted);
 	at->kind = LEAT_YAML_SCALAR;
 	at->plain = true;
+	at->line = LEAT_YAML_SET;
 	at->text = keep_text(file, value, strlen(value));
 	return at->text ? 0 : leat_fail(fault, LEAT_ENOMEM, "out of memory");
 }

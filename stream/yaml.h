@@ -6,12 +6,14 @@
 
 enum leat_yaml_kind { LEAT_YAML_SCALAR, LEAT_YAML_LIST, LEAT_YAML_MAP };
 
+enum { LEAT_YAML_SET = -1 };
+
 struct leat_yaml {
 	enum leat_yaml_kind kind;
 	const char *key;                    /* member of a map: its key                                   */
 	const char *text;                   /* scalar, with ${env:..} and ${file:..} replaced            */
 	bool plain;                         /* scalar without quotes                                      */
-	int line;                           /* 1..                                                        */
+	int line;                           /* 1..; LEAT_YAML_SET: comes from leat_yaml_set()             */
 	size_t count;                       /* children                                                   */
 	struct leat_yaml *first, *next;
 };

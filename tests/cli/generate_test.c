@@ -232,13 +232,45 @@ static void the_shop_beside_a_pipeline_answers_decisions(void **state)
 static void wrong_usage_is_told(void **state)
 {
 	struct fixture *fixture = *state;
-	static const char *const lines[] = { "--users 0", "--partitions 0", "--rate 5 --start 1", "--bogus", "surplus" };
+	static const char *const lines[] = { "--rate 5 --start 1", "--start 1", "--bogus", "surplus" };
 	for (size_t i = 0; i < LEAT_COUNT_OF(lines); i++)
 		assert_int_equal(run_verb(fixture, &leat_verb_generate, lines[i]), LEAT_EXIT_USAGE);
 	assert_int_equal(run_line(fixture, &leat_verb_generate, true, "--events 1"), LEAT_EXIT_USAGE);
 	assert_non_null(strstr(fixture->out, "either --brokers HOST:PORT or --embedded FOLDER is needed"));
 	assert_int_equal(run_verb(fixture, &leat_verb_generate, "--events 1 --schemas /nowhere"), LEAT_EXIT_USAGE);
 	assert_non_null(strstr(fixture->out, "/nowhere: there is no such folder of schemas"));
+}
+
+static void numbers_out_of_their_range_are_refused_with_it(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct { const struct leat_verb *verb; const char *line, *said; } cases[] = {
+		{ &leat_verb_generate, "--users 0", "--users must be a whole number from 1 to 1000000, not 0" },
+		{ &leat_verb_generate, "--users -1", "--users must be a whole number from 1 to 1000000, not -1" },
+		{ &leat_verb_generate, "--items 1.5", "--items must be a whole number from 1 to 1000000, not 1.5" },
+		{ &leat_verb_generate, "--ads -1", "--ads must be a whole number from 0 to 1000000" },
+		{ &leat_verb_generate, "--rate -1", "--rate must be a number from 0 to 10000000, not -1" },
+		{ &leat_verb_generate, "--events 0", "--events must be a whole number from 1 to" },
+		{ &leat_verb_generate, "--seconds -2", "--seconds must be a number from 0.001 to 1000000000, not -2" },
+		{ &leat_verb_generate, "--seed -3", "--seed must be" },
+		{ &leat_verb_generate, "--partitions 0", "--partitions must be a whole number from 1 to 1024, not 0" },
+		{ &leat_verb_generate, "--rate 0 --start -1", "--start must be" },
+		{ &leat_verb_generate, "--rp1 0", "--rp1 must be a whole number from 1 to" },
+		{ &leat_verb_generate, "--rp1 nan", "--rp1 must be a number, not 'nan'" },
+		{ &leat_verb_tail, "t --count 0", "--count must be a whole number from 1 to" },
+		{ &leat_verb_tail, "t --count -5", "--count must be a whole number from 1 to" },
+		{ &leat_verb_tail, "t --partition -1", "--partition must be a whole number from 0 to 2147483647, not -1" },
+		{ &leat_verb_tail, "t --partition 1e12", "--partition must be" },
+		{ &leat_verb_import, "f --mapping m --limit 0", "--limit must be a whole number from 1 to" },
+		{ &leat_verb_import, "f --mapping m --rate -1", "--rate must be a number from 0 to 10000000, not -1" },
+		{ &leat_verb_run, "p --seconds 0", "--seconds must be a number from 0.001 to 1000000000, not 0" },
+		{ &leat_verb_run, "p --shop-rate 0", "--shop-rate must be a number from 0.001 to 10000000, not 0" },
+	};
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		assert_int_equal(run_verb(fixture, cases[i].verb, cases[i].line), LEAT_EXIT_USAGE);
+		if (!strstr(fixture->out, cases[i].said))
+			fail_msg("%s gave %s", cases[i].line, fixture->out);
+	}
 }
 
 int main(void)
@@ -250,6 +282,7 @@ int main(void)
 		cmocka_unit_test(the_reference_workload_keeps_its_bytes),
 		cmocka_unit_test_setup_teardown(the_reference_workload_is_written_by_key, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(the_shop_beside_a_pipeline_answers_decisions, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(numbers_out_of_their_range_are_refused_with_it, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(wrong_usage_is_told, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

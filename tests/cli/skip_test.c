@@ -97,7 +97,7 @@ static void what_cannot_be_skipped_is_told(void **state)
 		{ "--topic t --partition 0 --offset 5", LEAT_EXIT_USAGE, "t[0] has offsets 0 to 0, not 5" },
 		{ "--topic t --partition 2 --offset 0", LEAT_EXIT_USAGE, "t has only 2 partitions" },
 		{ "--topic out --partition 0 --offset 0", LEAT_EXIT_USAGE, "out is no input of this pipeline" },
-		{ "--topic t --partition 0 --offset 0.5", LEAT_EXIT_USAGE, "must be whole numbers" },
+		{ "--topic t --partition 0 --offset 0.5", LEAT_EXIT_USAGE, "--offset must be a whole number from 0 to 9e+15, not 0.5" },
 		{ "--topic t --partition 0", LEAT_EXIT_USAGE, "a pipeline file, --topic, --partition and --offset are needed" },
 	};
 	char path[96];
@@ -109,6 +109,60 @@ static void what_cannot_be_skipped_is_told(void **state)
 		if (!strstr(fixture->out, cases[i].text))
 			fail_msg("%s gave %s", cases[i].rest, fixture->out);
 	}
+	remove(path);
+}
+
+/* Runs until the halt; what it said is in fixture->out. */
+static void run_to_the_halt(struct fixture *fixture, const char *path, const char *where)
+{
+	const char *const overrides[] = { "sources.in.on_bad=halt", where, NULL };
+	const struct leat_config config = { .pipeline = path, .embedded = fixture->folder, .overrides = overrides, .until_end = true };
+	struct leat_fault fault = { 0 };
+	struct leat *leat;
+	int rc;
+	close_topics(fixture);
+	assert_int_equal(leat_open(&leat, &config, &fault), 0);
+	assert_int_equal(leat_start(leat, &fault), 0);
+	while ((rc = leat_wait(leat, 100, &fault)) == 0)
+		;
+	assert_int_equal(rc, LEAT_ECORRUPT);
+	leat_close(leat);
+	snprintf(fixture->out, HELP_OUTPUT, "%s", fault.text);
+}
+
+static void the_command_that_a_halt_prints_goes_on_behind_the_record(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[96], command[400];
+	snprintf(path, sizeof path, "%s", write_file(fixture, "yaml", pipeline));
+	put(fixture, 0, "{\"n\":1}");
+	put(fixture, 0, "{");
+	put(fixture, 0, "{\"n\":3}");
+	run_to_the_halt(fixture, path, NULL);
+	const char *words = strstr(fixture->out, "leat skip ");
+	assert_non_null(words);
+	snprintf(command, sizeof command, "%s", words + strlen("leat skip "));
+	assert_non_null(strstr(command, "--set sources.in.on_bad=halt --topic t --partition 0 --offset 1"));
+	assert_int_equal(run_line(fixture, &leat_verb_skip, true, command), 0);
+	run_to_end(fixture, path);
+	out_is(fixture, "{\"n\":1} {\"n\":3} ");
+	remove(path);
+}
+
+static void the_command_is_quoted_for_the_shell_and_never_cut(void **state)
+{
+	struct fixture *fixture = *state;
+	char path[96], where[600];
+	snprintf(path, sizeof path, "%s", write_file(fixture, "it's.yaml", pipeline));
+	put(fixture, 1, "{");
+	run_to_the_halt(fixture, path, "operators.all.with.where=n > 0");
+	assert_non_null(strstr(fixture->out, "it'\\''s.yaml' --embedded "));
+	assert_non_null(strstr(fixture->out, " --set 'operators.all.with.where=n > 0' --topic t --partition 1 --offset 0"));
+	size_t used = (size_t)snprintf(where, sizeof where, "operators.all.with.where=n > 0");
+	for (; used + 10 < sizeof where; used += 9)
+		memcpy(where + used, " || n > 0", 10);
+	run_to_the_halt(fixture, path, where);
+	assert_non_null(strstr(fixture->out, "leat skip PIPELINE OPTIONS-OF-THIS-RUN --topic t --partition 1 --offset 0"));
 	remove(path);
 }
 
@@ -152,7 +206,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(a_skipped_record_is_left_out_and_the_rest_is_processed), TEST(the_first_record_can_be_skipped_before_the_pipeline_ever_ran),
-		TEST(what_cannot_be_skipped_is_told), TEST(a_running_pipeline_refuses), TEST(a_worker_in_the_same_process_refuses_too),
+		TEST(the_command_that_a_halt_prints_goes_on_behind_the_record), TEST(the_command_is_quoted_for_the_shell_and_never_cut), TEST(what_cannot_be_skipped_is_told), TEST(a_running_pipeline_refuses), TEST(a_worker_in_the_same_process_refuses_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

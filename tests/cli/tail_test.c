@@ -65,6 +65,28 @@ static void from_and_count_choose_records(void **state)
 	}
 }
 
+static void without_schemas_it_says_once_why_values_are_base64(void **state)
+{
+	struct fixture *fixture = *state;
+	char here[4096];
+	put(fixture, 0, "a", bytes("\0\0\0\0\x0b\2r\2u\x0a", 10));
+	put(fixture, 0, "a", bytes("\0\0\0\0\x0b\2r\2u\x0a", 10));
+	put(fixture, 0, "a", bytes("{}", 2));
+	close_topics(fixture);
+	assert_non_null(getcwd(here, sizeof here));
+	assert_int_equal(chdir(fixture->folder), 0);
+	int status = run_verb(fixture, &leat_verb_tail, "t");
+	assert_int_equal(chdir(here), 0);
+	assert_int_equal(status, 0);
+	assert_int_equal(lines(fixture->out), 4);
+	const char *said = strstr(fixture->out, "say --schemas FOLDER or --registry URL\n");
+	assert_non_null(said);
+	assert_null(strstr(said + 1, "say --schemas"));
+	assert_non_null(strstr(fixture->out, "\"value\":{\"base64\":\"AAAAAAsCcgJ1Cg==\",\"reason\":\"unknown_schema\"}"));
+	assert_int_equal(run_verb(fixture, &leat_verb_tail, "t"), 0);
+	assert_null(strstr(fixture->out, "say --schemas"));
+}
+
 static void a_running_owner_serves_the_tail(void **state)
 {
 	struct fixture *fixture = *state;
@@ -91,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_kind_of_body_is_one_line, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(from_and_count_choose_records, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(without_schemas_it_says_once_why_values_are_base64, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_running_owner_serves_the_tail, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(mistakes_are_told, fixture_setup, fixture_teardown),
 	};

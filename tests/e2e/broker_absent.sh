@@ -39,6 +39,12 @@ status=$? took=$(($(now_ms) - start))
 [ $status = 0 ] && [ $took -lt 1000 ]
 result "no broker: Ctrl-C ends it at once" $? "status $status after $took ms"
 
+start=$(now_ms)
+timeout 20 $leat run "$work/good.yaml" --brokers 127.0.0.1:9 --state "$work/state" --quiet --seconds 1 >"$work/log" 2>&1
+status=$? took=$(($(now_ms) - start))
+[ $status = 1 ] && [ $took -ge 1000 ] && [ $took -lt 5000 ] && grep -q 'over before Kafka could be reached' "$work/log"
+result "no broker: --seconds ends it with status 1" $? "status $status after $took ms: $(tail -c 300 "$work/log")"
+
 # ---- broken pipeline files ----
 
 wrong() { # name, text that the message must hold, then the file on standard input

@@ -268,6 +268,68 @@ static void a_stop_at_any_moment_ends_every_worker(void **state)
 	}
 }
 
+/* ---- a task that moves to another instance ---- */
+
+static void count_task(void *self, int32_t task)
+{
+	(void)task;
+	++*(int *)self;
+}
+
+static void ignore_task(void *self, int32_t task)
+{
+	(void)self;
+	(void)task;
+}
+
+static struct leat_look look_until(struct leat *leat, uint64_t outputs, uint64_t running)
+{
+	struct leat_fault fault = { 0 };
+	struct leat_look look;
+	for (int tries = 0; tries < 3000; tries++) {
+		must(leat_wait(leat, 10, &fault), &fault);
+		leat_look(leat, &look);
+		if (look.outputs >= outputs && look.tasks_running == running && look.lag_events == 0)
+			break;
+	}
+	assert_int_equal(look.outputs, outputs);
+	assert_int_equal(look.tasks_running, running);
+	return look;
+}
+
+static void what_tasks_that_moved_away_had_counted_stays_in_the_totals(void **state)
+{
+	const struct folder *folder = *state;
+	const char *const overrides[] = { "workers=1", NULL };
+	const struct leat_config config = { .pipeline = folder->pipeline, .embedded = folder->topics, .overrides = overrides };
+	const struct leat_record broken = { .timestamp_ms = -1, .key = leat_text("u1"), .value = leat_text("{") };
+	int taken = 0;
+	const struct leat_session_config other = { .worker = 1, .tasks = TASKS, .memory = 8 << 20, .transactional = true, .events = { &taken, count_task, ignore_task, ignore_task } };
+	struct leat_fault fault = { 0 };
+	struct leat_session *session;
+	struct leat *leat;
+	must(leat_open(&leat, &config, &fault), &fault);
+	const struct leat_transport_ops *ops = leat->transport->ops;
+	write_events(leat, 0, EVENTS);
+	must(ops->session_open(leat->transport, &(struct leat_session_config){ .worker = -1, .tasks = TASKS, .memory = 1 << 20 }, &session, &fault), &fault);
+	for (int32_t task = 0; task < TASKS; task++)
+		must(ops->session_send(session, "clicks", task, &broken, 0, &fault), &fault);
+	ops->session_close(session, true);
+	must(leat_start(leat, &fault), &fault);
+	struct leat_look before = look_until(leat, 3 * EVENTS, TASKS);      /* by-user, the re-keyed, by-item */
+	assert_int_equal(before.bad, TASKS);
+	assert_int_equal(before.events, EVENTS + TASKS);
+	must(ops->session_open(leat->transport, &other, &session, &fault), &fault);
+	for (int tries = 0; taken < TASKS / 2 && tries < 3000; tries++)
+		must(ops->session_poll(session, 10000, &fault), &fault);
+	assert_int_equal(taken, TASKS / 2);
+	struct leat_look after = look_until(leat, before.outputs, TASKS / 2);
+	assert_int_equal(after.bad, before.bad);
+	assert_int_equal(after.events, before.events);
+	ops->session_close(session, true);
+	leat_close(leat);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3)
@@ -276,6 +338,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(rekeyed_rows_are_counted_once_by_the_owner_of_their_key, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_second_start_goes_on_where_the_first_ended, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(killed_twelve_times_nothing_is_lost_or_doubled, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(what_tasks_that_moved_away_had_counted_stays_in_the_totals, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(embedded_state_that_is_damaged_ends_the_run_and_is_named, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_stop_at_any_moment_ends_every_worker, make_folder, remove_folder),
 	};

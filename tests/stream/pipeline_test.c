@@ -22,7 +22,9 @@ static const struct { const char *text, *said; } wrong[] = {
 	{ HEAD "commit_ms: 0\n", "'commit_ms' must be from 1 to 60000, not '0'" },
 	{ HEAD "commit_ms: 1.5\n", "'commit_ms' must be a whole number" },
 	{ HEAD "guarantee: twice\n", "must be one of exactly-once, at-least-once, not 'twice'" },
-	{ "pipeline: p\nsources: { a: { topic: t } }\n", "give either a schema or its fields as text" },
+	{ "pipeline: p\nsources: { a: { topic: t } }\n", "p.yaml:2: source 'a': give either 'schema: NAME' or 'fields: \"user:string price:double?\"', one of them is needed" },
+	{ HEAD "sinks: { s: { from: clicks, topic: o, format: json } }\n", "p.yaml:3: sink 's': give either 'schema: NAME' or 'record: " },
+	{ HEAD "sinks: { s: { from: clicks, topic: o, format: json, schema: click, record: \"user:string\" } }\n", "not both" },
 	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x\" } }\n", "'x' must be name:type" },
 	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x:map\" } }\n", "unknown type 'map'" },
 	{ "pipeline: p\nsources: { a: { topic: t, fields: \"x:int\", time: y } }\n", "'time' names 'y', which its schema has not" },
@@ -106,6 +108,70 @@ static void a_value_can_be_set_from_outside(void **state)
 	assert_non_null(strstr(fault.text, "is not a single value"));
 }
 
+static void a_mistyped_set_is_named_as_such_with_the_names_there_are(void **state)
+{
+	static const struct { const char *set, *said; } cases[] = {
+		{ "sinks.nope.emit=early", "--set sinks.nope.emit=early: 'sinks:' of p.yaml has no 'nope'; it has: s" },
+		{ "sinks.ss.emit=early", "has no 'ss'; it has: s" },
+		{ "sources.click.lateness=1s", "has no 'click'; it has: clicks" },
+		{ "operators.none.with.where=true", "has no 'none'; it has: last, cheap, dear" },
+		{ "tables.ads.topic=x", "has no 'ads'; it has: none" },
+		{ "sinks.s.emmit=early", "p.yaml as changed by --set: sink 's': unknown key 'emmit'; allowed: " },
+		{ "sinks.s.emit=soon", "p.yaml as changed by --set: sink 's': 'emit' must be one of transaction, early, not 'soon'" },
+		{ "commit=5", "p.yaml as changed by --set: pipeline: unknown key 'commit'; allowed: " },
+		{ "commit_ms=0", "p.yaml as changed by --set: pipeline: 'commit_ms' must be from 1 to 60000" },
+		{ "commit_ms", "--set commit_ms: must be PATH=VALUE" },
+	};
+	(void)state;
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		const char *const set[] = { cases[i].set, NULL };
+		struct leat_pipeline *pipeline;
+		struct leat_fault fault = { 0 };
+		assert_int_equal(leat_pipeline_parse(&pipeline, "p.yaml", whole, strlen(whole), set, &fault), LEAT_ECONFIG);
+		if (!strstr(fault.text, cases[i].said))
+			fail_msg("%s gave %s", cases[i].set, fault.text);
+	}
+}
+
+/* 100 KB of brackets took libyaml most of a minute before its tree could be looked at. */
+static void endless_nesting_is_refused_at_once(void **state)
+{
+	static const struct { const char *unit; int line; } cases[] = { { "[", 2 }, { "{a: ", 2 }, { "[\n", 34 }, { "[ ['', \"\", ", 2 } };
+	const size_t size = 100000;
+	char *text = malloc(size + 100), expected[40];
+	(void)state;
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		struct leat_pipeline *pipeline;
+		struct leat_fault fault = { 0 };
+		size_t used = (size_t)snprintf(text, 100, "pipeline: p\nsources: ");
+		while (used < size)
+			used += (size_t)snprintf(text + used, 16, "%s", cases[i].unit);
+		int64_t start_us = leat_clock_mono_us(NULL);
+		assert_int_equal(leat_pipeline_parse(&pipeline, "p.yaml", text, used, NULL, &fault), LEAT_ECONFIG);
+		assert_true(leat_clock_mono_us(NULL) - start_us < 1000000);
+		snprintf(expected, sizeof expected, "p.yaml:%d: too large or too deep", cases[i].line);
+		if (!strstr(fault.text, expected))
+			fail_msg("%.10s gave %s", cases[i].unit, fault.text);
+	}
+	free(text);
+}
+
+static void brackets_in_texts_are_no_nesting(void **state)
+{
+	char text[4000] = "pipeline: p  # [[[[\n" SOURCE "tables:\n  t: { key: a, format: json, fields: \"a:string\", rows: [ '", brackets[301];
+	struct leat_pipeline *pipeline;
+	struct leat_fault fault = { 0 };
+	(void)state;
+	memset(brackets, '[', 300);
+	brackets[300] = 0;
+	size_t used = strlen(text);
+	snprintf(text + used, sizeof text - used, "{\"a\": \"%s\"}' ] }\n  u:\n    key: a\n    format: json\n    fields: \"a:string\"\n    rows:\n      - |\n        {\"a\":\n        \"%s\"}\n", brackets, brackets);
+	int rc = leat_pipeline_parse(&pipeline, "p.yaml", text, strlen(text), NULL, &fault);
+	if (rc < 0)
+		fail_msg("%s", fault.text);
+	leat_pipeline_free(pipeline);
+}
+
 static void no_failing_allocation_is_more_than_a_refusal(void **state)
 {
 	(void)state;
@@ -128,7 +194,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mistake_is_named), cmocka_unit_test(operators_are_ordered_by_who_feeds_whom),
-		cmocka_unit_test(a_value_can_be_set_from_outside), cmocka_unit_test(no_failing_allocation_is_more_than_a_refusal),
+		cmocka_unit_test(a_value_can_be_set_from_outside), cmocka_unit_test(a_mistyped_set_is_named_as_such_with_the_names_there_are),
+		cmocka_unit_test(endless_nesting_is_refused_at_once), cmocka_unit_test(brackets_in_texts_are_no_nesting), cmocka_unit_test(no_failing_allocation_is_more_than_a_refusal),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
