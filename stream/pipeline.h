@@ -81,6 +81,8 @@ struct leat_node {
 	struct leat_node_table table[LEAT_TABLES_MAX];
 	int64_t timer_min_ms;                    /* INT64_MAX: sets no timers                  */
 	uint64_t ancestors;                      /* bit per node                               */
+	const char *rekeyed_by;                  /* the fields that its rows were last re-keyed by, "nothing" for message keys as they came */
+	struct leat_bytes meaning;               /* what its durable tables hang on: NUL-ended names and values by turns; length 0: it has none */
 	int rekey_slot, rekey_source;            /* rekey: the new key's field, the internal source */
 	int line;
 };
