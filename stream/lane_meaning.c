@@ -4,7 +4,7 @@
  */
 #include "stream/lane_meaning.h"
 
-enum { VERSION = 1, GONE = 1, GONE_MAX = 1000, SHOWN_MAX = 90 };
+enum { VERSION = 1, GONE = 1, OTHERS_MAX = 500, SHOWN_MAX = 90 };
 
 static const uint8_t key_bytes[] = { 0xff, 0xff, 0, 0, 0, 0, 'm', 'e', 'a', 'n', 'i', 'n', 'g' };
 const struct leat_bytes leat_lane_meaning_key = { key_bytes, sizeof key_bytes };
@@ -15,7 +15,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored rows are littl
 
 struct entry {
 	struct leat_bytes id, text;
-	bool gone;              /* was out of the pipeline */
+	bool gone;              /* out of the pipeline, and what it had is no longer whole */
 };
 
 bool leat_lane_meaning_is(struct leat_bytes key)
@@ -89,12 +89,30 @@ static const struct leat_node *find_node(const struct leat_pipeline *pipeline, s
 	return NULL;
 }
 
+static bool writes_rows_of(const struct leat_pipeline *pipeline, const char *key_name)
+{
+	for (size_t i = 0; i < pipeline->group_count; i++)
+		if (pipeline->groups[i].kind == LEAT_KEYED && !pipeline->groups[i].owner && strcmp(pipeline->groups[i].key_name, key_name) == 0)
+			return true;
+	return false;
+}
+
+/* Does a pipeline without the operator leave its entries alone? Those in rows that others write go with them. */
+static bool stays_whole(const struct leat_pipeline *pipeline, struct leat_bytes text)
+{
+	const char *name, *value;
+	while ((name = next_word(&text)) && (value = next_word(&text)))
+		if (strncmp(name, LEAT_MEANING_ROWS, strlen(LEAT_MEANING_ROWS)) == 0 && writes_rows_of(pipeline, value))
+			return false;
+	return true;
+}
+
 static int compare(const struct leat_lane *lane, const struct leat_node *node, const struct entry *entry, struct leat_fault *fault)
 {
 	struct leat_bytes now = node->meaning;
 	const char *name, *value;
 	if (entry->gone)
-		return leat_fail(fault, LEAT_EFOREIGN, "operator '%s': the pipeline has run without it, and part of what task %d had for it is gone. Give it a new id: its state begins afresh",
+		return leat_fail(fault, LEAT_EFOREIGN, "operator '%s': the pipeline has run without it, and part of what task %d knew for it is gone. Give it a new id: its state begins afresh",
 				 node->id, (int)lane->task);
 	while ((name = next_word(&now)) && (value = next_word(&now))) {
 		const char *then = value_of(entry->text, name);
@@ -129,17 +147,20 @@ static int put_nodes(struct leat_lane *lane)
 	return 0;
 }
 
-/* Operators that are gone now come before those that were gone already: of more than can be kept the oldest are forgotten. */
-static int put_gone(struct leat_lane *lane, struct leat_bytes stored, struct leat_fault *fault)
+/* Operators that are out now come before those that were out already: of more than can be kept the oldest are forgotten. */
+static int put_others(struct leat_lane *lane, struct leat_bytes stored, struct leat_fault *fault)
 {
 	struct entry entry;
-	size_t gone = 0;
+	size_t others = 0;
 	int more;
 	while ((more = next_entry(&stored, &entry)) > 0) {
 		const struct leat_node *node = find_node(lane->pipeline, entry.id);
-		if (node)
+		if (node) {
 			LEAT_TRY(compare(lane, node, &entry, fault));
-		else if (gone++ < GONE_MAX && put(&lane->meaning, entry.id, leat_bytes(NULL, 0), GONE) < 0)
+			continue;
+		}
+		bool gone = entry.gone || !stays_whole(lane->pipeline, entry.text);
+		if (others++ < OTHERS_MAX && put(&lane->meaning, entry.id, gone ? leat_bytes(NULL, 0) : entry.text, gone ? GONE : 0) < 0)
 			return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	}
 	return more < 0 ? leat_fail(fault, more, "task %d: the row that says what its state means is damaged", (int)lane->task) : 0;
@@ -159,7 +180,7 @@ static int settle(struct leat_lane *lane, struct leat_bytes stored, struct leat_
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	if (stored.length && (!take(&rest, &version, sizeof version) || version != VERSION))
 		return leat_fail(fault, version > VERSION ? LEAT_EFOREIGN : LEAT_ECORRUPT, "task %d: the row that says what its state means has format %u, this version knows %d", (int)lane->task, version, VERSION);
-	LEAT_TRY(put_gone(lane, rest, fault));
+	LEAT_TRY(put_others(lane, rest, fault));
 	if (!stored.length && lane->meaning.length == sizeof version)
 		lane->meaning.length = 0;       /* there is no state to speak of */
 	lane->meaning_due = !leat_bytes_equal(stored, leat_lane_meaning(lane));

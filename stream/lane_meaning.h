@@ -1,7 +1,7 @@
 /*
  * The meaning row: one row per task beside the task row that says under which options each operator's state was made. Written when it changes, in the same commit as
- * the first rows that were made so. A pipeline under which stored bytes would mean something else is refused; so is an operator that was out of the
- * pipeline for a time, because its entries went wherever others of their rows were written. New ids are let in, with no state.
+ * the first rows that were made so. A pipeline under which stored bytes would mean something else is refused. An operator that was out of the pipeline
+ * for a time comes back as it was, unless others wrote rows that it had a part in: its entries went with that, and it is refused. New ids are let in, with no state.
  */
 #ifndef LEAT_LANE_MEANING_H
 #define LEAT_LANE_MEANING_H

@@ -100,6 +100,8 @@ struct leat_sink {
 	int line;
 };
 
+#define LEAT_MEANING_ROWS "key of table "    /* begins the names in leat_node.meaning whose value is the key name of a keyed table's group */
+
 /* Keyed tables with the same key share one row. */
 struct leat_group {
 	const char *key_name;                    /* "" = message key */

@@ -164,6 +164,20 @@ static int put_option(struct leat_plan *plan, struct leat_buffer *out, const str
 	return leat_buffer_append(out, "", 1);
 }
 
+/* Which rows its keyed tables are part of: a pipeline that writes them without knowing the tables drops their entries. */
+static int put_rows(struct leat_plan *plan, struct leat_buffer *out)
+{
+	const struct leat_node *node = plan->node;
+	for (size_t i = 0; i < node->tables; i++) {
+		if (node->table[i].kind != LEAT_KEYED)
+			continue;
+		LEAT_TRY(leat_buffer_printf(out, LEAT_MEANING_ROWS "%s", node->op->tables[i].name));
+		LEAT_TRY(leat_buffer_append(out, "", 1));
+		LEAT_TRY(put_word(out, plan->pipeline->groups[node->table[i].group].key_name));
+	}
+	return 0;
+}
+
 static int put_all(struct leat_plan *plan, struct leat_buffer *out)
 {
 	LEAT_TRY(put_word(out, "use"));
@@ -174,7 +188,7 @@ static int put_all(struct leat_plan *plan, struct leat_buffer *out)
 	}
 	for (const struct leat_option *option = plan->node->op->options; option && option->name; option++)
 		LEAT_TRY(put_option(plan, out, option));
-	return 0;
+	return put_rows(plan, out);
 }
 
 int leat_plan_meaning(struct leat_plan *plan)

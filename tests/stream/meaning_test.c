@@ -210,25 +210,38 @@ static void an_operator_is_added_to_old_state_and_begins_with_nothing(void **sta
 	goes_on(world, PROFILE("[VIEW, CART]") DEVICES LAST("gadgets.events"), ROW("9", "6", "3", "6"));
 }
 
-static void an_operator_taken_out_leaves_the_others_their_rows_and_comes_back_only_under_a_new_id(void **state)
+#define UNIQUE(id) PROFILE("[VIEW, CART]") "  - { id: " id ", use: dedupe, from: people, with: { last: 4 } }\n" LAST(id)
+
+static void an_operator_taken_out_of_rows_that_others_write_comes_back_only_under_a_new_id(void **state)
 {
 	struct world *world = *state;
-	goes_on(world, PROFILE("[VIEW, CART]") DEVICES LAST("gadgets.events"), ROW("3", "2", "1", "3"));
+	goes_on(world, UNIQUE("unique"), ROW("3", "2", "1", "null"));
 	goes_on(world, PROFILE("[VIEW, CART]") LAST("people"), ROW("6", "4", "2", "null"));
-	is_refused(world, PROFILE("[VIEW, CART]") DEVICES LAST("gadgets.events"), (const char *const[]){ "operator 'gadgets'", "without it", "new id", NULL });
+	is_refused(world, UNIQUE("unique"), (const char *const[]){ "operator 'unique'", "without it", "task 0", "new id", NULL });
 	goes_on(world, PROFILE("[VIEW, CART]") LAST("people"), ROW("9", "6", "3", "null"));
-	is_refused(world, PROFILE("[VIEW, CART]") DEVICES LAST("gadgets.events"), (const char *const[]){ "operator 'gadgets'", NULL });
-	goes_on(world, PROFILE("[VIEW, CART]") "  - { id: gadgets2, use: sessionize, from: people, with: { key: device }, as: { session_events: devices } }\n" LAST("gadgets2.events"),
-		ROW("12", "8", "4", "3"));
+	is_refused(world, UNIQUE("unique"), (const char *const[]){ "operator 'unique'", NULL });
+	goes_on(world, UNIQUE("unique2"), ROW("12", "8", "4", "null"));
 }
 
-static void tables_of_one_row_do_not_lose_each_other_when_one_of_them_goes(void **state)
+static void an_operator_with_rows_of_its_own_comes_back_as_it_was(void **state)
 {
 	struct world *world = *state;
-	const char *both = PROFILE("[VIEW, CART]") "  - { id: unique, use: dedupe, from: people, with: { last: 4 } }\n" LAST("unique");
-	goes_on(world, both, ROW("3", "2", "1", "null"));
+	const char *with = PROFILE("[VIEW, CART]") DEVICES LAST("gadgets.events");
+	goes_on(world, with, ROW("3", "2", "1", "3"));
 	goes_on(world, PROFILE("[VIEW, CART]") LAST("people"), ROW("6", "4", "2", "null"));
-	is_refused(world, both, (const char *const[]){ "operator 'unique'", NULL });
+	goes_on(world, PROFILE("[VIEW, CART]") LAST("people"), ROW("9", "6", "3", "null"));
+	goes_on(world, with, ROW("12", "8", "4", "6"));
+	goes_on(world, PROFILE("[VIEW, CART]") "  - { id: others, use: dedupe, from: people, with: { last: 4, key: device } }\n" LAST("others"), ROW("15", "10", "5", "null"));
+	is_refused(world, with, (const char *const[]){ "operator 'gadgets'", NULL });
+}
+
+/* Nothing was committed without it, so nothing of it was dropped. */
+static void an_operator_put_back_before_any_commit_without_it_goes_on(void **state)
+{
+	struct world *world = *state;
+	goes_on(world, UNIQUE("unique"), ROW("3", "2", "1", "null"));
+	must(run(world, PROFILE("[VIEW, CART]") LAST("people"), 0), &world->fault);
+	goes_on(world, UNIQUE("unique"), ROW("6", "4", "2", "null"));
 }
 
 static void a_new_id_is_new_state(void **state)
@@ -397,8 +410,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_WORLD(counters_that_change_places_are_refused_and_go_on_when_changed_back),
 		IN_A_WORLD(an_operator_is_added_to_old_state_and_begins_with_nothing),
-		IN_A_WORLD(an_operator_taken_out_leaves_the_others_their_rows_and_comes_back_only_under_a_new_id),
-		IN_A_WORLD(tables_of_one_row_do_not_lose_each_other_when_one_of_them_goes),
+		IN_A_WORLD(an_operator_taken_out_of_rows_that_others_write_comes_back_only_under_a_new_id),
+		IN_A_WORLD(an_operator_with_rows_of_its_own_comes_back_as_it_was),
+		IN_A_WORLD(an_operator_put_back_before_any_commit_without_it_goes_on),
 		IN_A_WORLD(a_new_id_is_new_state),
 		cmocka_unit_test(only_options_that_stored_bytes_hang_on_have_a_meaning),
 		IN_A_WORLD(what_is_fixed_is_refused_by_name_and_what_is_free_goes_on),
