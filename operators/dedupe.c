@@ -125,9 +125,9 @@ const struct leat_operator operator_dedupe = {
 	.options = (const struct leat_option[]){
 		{ "last", LEAT_OPTION_INT, OPTION(last), "0", .max = LAST_MAX,
 		  .help = "The newest so many ids (the source's id, else none is ever equal) are remembered per key, for good; a duplicate does not renew its id." },
-		{ "window", LEAT_OPTION_DURATION, OPTION(window_ms), "0", .max = 3.2e11,
+		{ "window", LEAT_OPTION_DURATION, OPTION(window_ms), "0", .meaning = LEAT_MEANS_ON, .max = 3.2e11,
 		  .help = "Instead of last: an event is a duplicate when one with the same key came before and its time was less than this earlier; a duplicate does not prolong it." },
-		{ "key", LEAT_OPTION_FIELD, OPTION(key), .optional = true, .types = LEAT_TYPE_BIT(LEAT_STRING) | LEAT_TYPE_BIT(LEAT_INT) | LEAT_TYPE_BIT(LEAT_BYTES),
+		{ "key", LEAT_OPTION_FIELD, OPTION(key), .meaning = LEAT_MEANS_VALUE, .optional = true, .types = LEAT_TYPE_BIT(LEAT_STRING) | LEAT_TYPE_BIT(LEAT_INT) | LEAT_TYPE_BIT(LEAT_BYTES),
 		  .help = "With last: the field by whose value ids are grouped; default: the message key. With window: the field that identifies an event. Copies must share their message key in either case." },
 		{ 0 },
 	},

@@ -325,6 +325,33 @@ static int factors_process(struct leat_task *task, void *self, const struct leat
 	return 0;
 }
 
+/* ---- entries with another history ---- */
+
+/* From before history was changed, or whether anything needs it: the newest items stay. What comes before it is the same, or the task would not have been opened. */
+static int upgrade_user(const void *self, void *entry, const void *old, size_t old_size, uint16_t version)
+{
+	const struct factors *factors = self;
+	struct history *history = (void *)((char *)entry + factors->history_at), before;
+	const char *items = (const char *)old + factors->history_at + sizeof before;
+	(void)version;
+	if (old_size < factors->history_at)
+		return LEAT_EFOREIGN;
+	memcpy(entry, old, factors->history_at);
+	if (old_size == factors->history_at || factors->history == 0)
+		return 0;
+	if (old_size < factors->history_at + sizeof before + sizeof *before.items)
+		return LEAT_EFOREIGN;
+	memcpy(&before, (const char *)old + factors->history_at, sizeof before);
+	uint32_t places = (uint32_t)((old_size - factors->history_at - sizeof before) / sizeof *before.items);
+	if (before.next >= places || before.count > places)
+		return LEAT_EFOREIGN;
+	history->count = before.count < (uint32_t)factors->history ? before.count : (uint32_t)factors->history;
+	history->next = history->count % (uint32_t)factors->history;
+	for (uint32_t i = 0; i < history->count; i++)
+		memcpy(&history->items[i], items + (before.next + places - history->count + i) % places * sizeof *history->items, sizeof *history->items);
+	return 0;
+}
+
 /* ---- planning ---- */
 
 static int plan_weights(struct leat_plan *plan, struct factors *factors)
@@ -389,14 +416,14 @@ const struct leat_operator operator_factors = {
 		[LEARNED] = "learned", [DIVERGED] = "diverged", [SCORED] = "scored", [HITS] = "hits", [POPULARITY_HITS] = "popularity_hits", NULL,
 	},
 	.options = (const struct leat_option[]){
-		{ "item", LEAT_OPTION_FIELD, OPTION(item), .types = LEAT_TYPE_BIT(LEAT_INT) | LEAT_TYPE_BIT(LEAT_STRING), .help = "The item's id; events without one are passed on and not learned." },
+		{ "item", LEAT_OPTION_FIELD, OPTION(item), .meaning = LEAT_MEANS_VALUE, .types = LEAT_TYPE_BIT(LEAT_INT) | LEAT_TYPE_BIT(LEAT_STRING), .help = "The item's id; events without one are passed on and not learned." },
 		{ "type", LEAT_OPTION_FIELD, OPTION(type), .optional = true, .types = LEAT_TYPE_BIT(LEAT_ENUM) | LEAT_TYPE_BIT(LEAT_STRING) | LEAT_TYPE_BIT(LEAT_INT), .help = "What the user did; see weights." },
 		{ "weights", LEAT_OPTION_WEIGHTS, OPTION(weights), .optional = true, .help = "Weight of an event by the word in type; words not listed, or of weight 0, are not learned." },
-		{ "rank", LEAT_OPTION_INT, OPTION(rank), "32", .min = 1, .max = LEAT_MF_RANK_MAX, .help = "Factors per user and item." },
+		{ "rank", LEAT_OPTION_INT, OPTION(rank), "32", .meaning = LEAT_MEANS_VALUE, .min = 1, .max = LEAT_MF_RANK_MAX, .help = "Factors per user and item." },
 		{ "learning_rate", LEAT_OPTION_DOUBLE, OPTION(learning_rate), "0.05", .min = 1e-6, .max = 1, .help = "Size of a step, per unit of weight." },
 		{ "regularization", LEAT_OPTION_DOUBLE, OPTION(regularization), "0.01", .max = 1, .help = "Pull of the factors towards 0." },
 		{ "items", LEAT_OPTION_CHOICE, OPTION(items), "shared", .choices = (const char *const[]){ [ITEMS_SHARED] = "shared", [ITEMS_LOCAL] = "local", NULL }, .help = "Item factors: one set for the application, or each task its own, lost at a restart." },
-		{ "biases", LEAT_OPTION_BOOL, OPTION(biases), "true", .help = "Learns a bias per user and item besides the factors." },
+		{ "biases", LEAT_OPTION_BOOL, OPTION(biases), "true", .meaning = LEAT_MEANS_VALUE, .help = "Learns a bias per user and item besides the factors." },
 		{ "negatives", LEAT_OPTION_INT, OPTION(negatives), "0", .max = 64, .help = "Known items drawn per event and learned with target 0." },
 		{ "score_every", LEAT_OPTION_INT, OPTION(score_every), "16", .max = 1000000, .help = "One event in this many is ranked before it is learned (counters scored, hits, popularity_hits); 0: none." },
 		{ "history", LEAT_OPTION_INT, OPTION(history), "32", .max = 1024, .help = "Newest items kept per user; they are neither candidates nor drawn as negatives." },
@@ -408,7 +435,7 @@ const struct leat_operator operator_factors = {
 		{ 0 },
 	},
 	.tables = (const struct leat_table[]){
-		[USERS] = { .name = "users", .kind = LEAT_KEYED, .version = 1, .ttl_option = "ttl", .init = init_user, .help = "Factors of a user." },
+		[USERS] = { .name = "users", .kind = LEAT_KEYED, .version = 1, .ttl_option = "ttl", .init = init_user, .upgrade = upgrade_user, .help = "Factors of a user." },
 		[ITEMS] = { .name = "items", .kind = LEAT_SHARED, .merge = LEAT_MERGE_FACTOR, .version = 1, .key_option = "item", .init = init_item, .help = "Factors of an item." },
 		[POPULARITY] = { .name = "popularity", .kind = LEAT_LOCAL, .entry_size = sizeof(struct popularity), .version = 1, .key_option = "item", .help = "Events of an item in this task, to measure the factors against." },
 		{ 0 },

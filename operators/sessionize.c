@@ -314,7 +314,7 @@ const struct leat_operator operator_sessionize = {
 			  "Open sessions never merge. An event that fits none and whose own session would be over by the watermark is a session for itself (late)." },
 		{ "max_length", LEAT_OPTION_DURATION, OPTION(max_length_ms), "0", .max = 3.2e11, .help = "An event that would make the session longer than this begins the next one; 0: no limit." },
 		{ "max_events", LEAT_OPTION_INT, OPTION(max_events), "0", .max = 1e15, .help = "The event after so many begins the next session; 0: no limit." },
-		{ "key", LEAT_OPTION_FIELD, OPTION(key), .optional = true, .types = LEAT_TYPE_BIT(LEAT_STRING) | LEAT_TYPE_BIT(LEAT_INT),
+		{ "key", LEAT_OPTION_FIELD, OPTION(key), .meaning = LEAT_MEANS_VALUE, .optional = true, .types = LEAT_TYPE_BIT(LEAT_STRING) | LEAT_TYPE_BIT(LEAT_INT),
 		  .help = "Whose sessions: a field, finer than or equal to the message key; default: the message key. At most 4 sessions per key are open at a time; more close the oldest (crowded)." },
 		{ 0 },
 	},

@@ -281,6 +281,27 @@ static void remember(struct leat_task *task, const struct target *target, size_t
 	}
 }
 
+/* An entry from before cap_memory was changed: the newest showings stay. */
+static int upgrade_shown(const void *self, void *entry, const void *old, size_t old_size, uint16_t version)
+{
+	const struct target *target = self;
+	struct shown *shown = entry, before;
+	const char *items = (const char *)old + sizeof before;
+	uint32_t room = target->cap ? (uint32_t)target->cap_memory : 0;
+	(void)version;
+	if (old_size < sizeof before)
+		return LEAT_EFOREIGN;
+	memcpy(&before, old, sizeof before);
+	uint32_t places = (uint32_t)((old_size - sizeof before) / sizeof *before.items);
+	if (before.count > places || (before.count && before.next >= places))
+		return LEAT_EFOREIGN;
+	shown->count = before.count < room ? before.count : room;
+	shown->next = room ? shown->count % room : 0;
+	for (uint32_t i = 0; i < shown->count; i++)
+		memcpy(&shown->items[i], items + (before.next + places - shown->count + i) % places * sizeof *shown->items, sizeof *shown->items);
+	return 0;
+}
+
 /* The @k highest of @scores, which are used up. */
 static size_t choose(const struct target *target, float *scores, struct choice *choices)
 {
@@ -613,7 +634,7 @@ const struct leat_operator operator_target = {
 		{ "ads", LEAT_OPTION_REFERENCE, OPTION(catalogue), .optional = true, .help = "Catalogue: columns ad_id, and where there are any category, factors, bid, active, starts, ends (ms; end excluded)." },
 		{ "demo_ads", LEAT_OPTION_INT, OPTION(demo_ads), "0", .max = 4096, .help = "Instead of a catalogue: this many made-up ads with ids 0, 1, ..." },
 		{ "ads_max", LEAT_OPTION_INT, OPTION(ads_max), "1024", .min = 1, .max = 65536, .help = "Active ads at most; more are counted as dropped_ads and left out." },
-		{ "id", LEAT_OPTION_TEXT, OPTION(id_column), "ad_id", .help = "The catalogue's column with the ad's id." },
+		{ "id", LEAT_OPTION_TEXT, OPTION(id_column), "ad_id", .meaning = LEAT_MEANS_VALUE, .help = "The catalogue's column with the ad's id." },
 		{ "factors", LEAT_OPTION_FIELD, OPTION(factors), .optional = true, .types = LEAT_TYPE_BIT(LEAT_VECTOR), .help = "The user's factors." },
 		{ "interests", LEAT_OPTION_FIELD, OPTION(interests), .optional = true, .types = LEAT_TYPE_BIT(LEAT_VECTOR), .help = "The user's interest per category." },
 		{ "weight_factors", LEAT_OPTION_DOUBLE, OPTION(weight_factors), "1", .min = -1e6, .max = 1e6, .help = "Weight of the dot product of the user's and the ad's factors." },
@@ -638,7 +659,7 @@ const struct leat_operator operator_target = {
 		{ 0 },
 	},
 	.tables = (const struct leat_table[]){
-		[SHOWN] = { .name = "shown", .kind = LEAT_KEYED, .version = 1, .ttl_option = "cap_window", .help = "The newest ads shown to the user." },
+		[SHOWN] = { .name = "shown", .kind = LEAT_KEYED, .version = 1, .ttl_option = "cap_window", .upgrade = upgrade_shown, .help = "The newest ads shown to the user." },
 		{ 0 },
 	},
 	.self_size = sizeof(struct target),

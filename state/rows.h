@@ -102,6 +102,8 @@ size_t leat_rows_memory(const struct leat_rows *rows);
 /* ---- restore: before the first find ---- */
 /* One changelog record into @writes (and the timer index), without going through memory. LEAT_ECORRUPT for a malformed record. */
 int leat_rows_restore(struct leat_rows *rows, struct leat_bytes key, struct leat_bytes value, struct leat_writes *writes, struct leat_fault *fault);
+/* The same for a record of a row set that is not open. LEAT_ECORRUPT, LEAT_EFOREIGN: nothing was added. */
+int leat_rows_restore_other(struct leat_store *store, struct leat_bytes key, struct leat_bytes value, struct leat_writes *writes);
 
 /*
  * ---- timers: one per entry, durable with its row; the index on disk is derived from the rows ----

@@ -170,7 +170,7 @@ static int restore_value(struct leat_rows *rows, struct leat_bytes key, struct l
 	leat_writes_put(writes, rows->store, LEAT_FAMILY_ROWS, key, value);
 	(void)leat_format_begin(&value);
 	while (leat_format_next(&value, &section) > 0)
-		if (section.timer_ms != NO_TIME && leat_format_table(rows, section.tag) >= 0)
+		if (section.timer_ms != NO_TIME)   /* also of tables that are not open: they may come back before the row is written again */
 			leat_timers_restore(rows, key, &section, writes);
 	return 0;
 }
@@ -188,4 +188,12 @@ int leat_rows_restore(struct leat_rows *rows, struct leat_bytes key, struct leat
 	else
 		leat_writes_delete(writes, rows->store, LEAT_FAMILY_ROWS, key);
 	return rc < 0 ? leat_fail(fault, rc, "a changelog record of %u bytes cannot be read: %s", value.length, leat_error_text(rc)) : 0;
+}
+
+int leat_rows_restore_other(struct leat_store *store, struct leat_bytes key, struct leat_bytes value, struct leat_writes *writes)
+{
+	if (key.length < KEY_HEAD)
+		return LEAT_ECORRUPT;
+	struct leat_rows other = { .tag = (uint16_t)(key.data[0] << 8 | key.data[1]), .store = store };
+	return leat_rows_restore(&other, key, value, writes, NULL);
 }

@@ -11,7 +11,7 @@
  *     the entry's bytes
  *
  * A row without sections is a tombstone and has no value. Sections of tables that the pipeline no longer has are skipped, and are gone when the
- * row is next written. Every length is checked: values come from a topic that others can write to.
+ * row is next written (stream/lane_meaning.c sees to it that nobody reads those that are left). Every length is checked: values come from a topic that others can write to.
  */
 #include "state/rows_private.h"
 

@@ -1,4 +1,5 @@
 /* Opening and closing a task: its store, the committed positions, the changelog's tail; sliced so that a worker stays responsive. */
+#include "stream/lane_meaning.h"
 #include "stream/lane_row.h"
 #include "stream/outlet.h"
 #include "stream/rekey.h"
@@ -108,16 +109,18 @@ static int restore_record(struct leat_lane *lane, const struct leat_record *reco
 	if (!record->key.data || record->key.length < 2)
 		return 0;
 	lane->restored++;
-	if (leat_lane_row_is(record->key)) {
+	lane->restored_row = leat_lane_row_is(record->key);
+	if (lane->restored_row || leat_lane_meaning_is(record->key)) {
 		leat_writes_put(lane->writes, lane->store, LEAT_FAMILY_ROWS, record->key, record->value);
-		lane->restored_row = true;
 		return 0;
 	}
 	uint16_t tag = (uint16_t)(record->key.data[0] << 8 | record->key.data[1]);
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].tag == tag && lane->groups[i].rows)
 			return leat_rows_restore(lane->groups[i].rows, record->key, record->value, lane->writes, fault);
-	return 0;   /* rows of an operator that is no longer in the pipeline */
+	/* Of operators that this pipeline has not. The store goes on saying that it has all up to here, also when the one that has them comes back before anything is committed. */
+	int rc = leat_rows_restore_other(lane->store, record->key, record->value, lane->writes);
+	return rc == LEAT_ECORRUPT || rc == LEAT_EFOREIGN ? 0 : rc;   /* nobody reads it */
 }
 
 static int write_restored(struct leat_lane *lane, int64_t position, struct leat_fault *fault)
@@ -315,6 +318,7 @@ static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 		leat_log_seldom(LEAT_INFO, lane, 2000, "task %d waits until the changelog has the last commit", (int)lane->task);
 		return known < 0 ? known : wait_or_give_up(lane, fault);
 	}
+	LEAT_TRY(leat_lane_meaning_open(lane, fault));
 	int open = leat_shared_open(lane, fault);
 	return open <= 0 ? open : start_running(lane, fault);
 }
@@ -376,6 +380,7 @@ void leat_lane_close(struct leat_lane *lane, bool clean)
 	leat_flow_close(lane);
 	leat_writes_free(lane->writes);
 	leat_store_close(lane->store, flush);
+	leat_buffer_free(&lane->meaning);
 	leat_free(lane->marks);
 	leat_free(lane);
 }

@@ -151,6 +151,8 @@ struct leat_lane {
 	bool discarded, skipped, flow_open, restored_row;
 	int64_t row_positions[LEAT_SOURCES_MAX];   /* what the task row says */
 	bool row_found;                      /* there is a task row */
+	struct leat_buffer meaning;          /* lane_meaning.c: the row that says what the state means, as of this pipeline */
+	bool meaning_due;                    /* it is not committed yet */
 	int64_t trimmed_us, trim_next[LEAT_SOURCES_MAX], trim_last[LEAT_SOURCES_MAX];   /* trim.c */
 	int64_t flushed_offset;              /* changelog position that is on disk for sure */
 	uint64_t gap_events;

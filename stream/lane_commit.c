@@ -1,4 +1,5 @@
 /* A task's part of a commit: rows into the transaction, and afterwards into RocksDB, behind. */
+#include "stream/lane_meaning.h"
 #include "stream/lane_row.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
@@ -30,16 +31,23 @@ static int prepare_group(struct leat_lane *lane, struct leat_rows *rows, struct 
 	return leat_rows_encode_dirty(rows, send_row, &send, fault);
 }
 
-static int prepare_task_row(struct leat_lane *lane, struct leat_fault *fault)
+static int put_row(struct leat_lane *lane, struct leat_bytes key, struct leat_bytes value, struct leat_fault *fault)
 {
-	struct leat_bytes value;
-	if (leat_lane_row_encode(lane, &value) < 0)
-		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	if (lane->ops->keeps_rows) {
-		leat_writes_put(lane->ops->session_writes(lane->session), lane->store, LEAT_FAMILY_ROWS, leat_lane_row_key, value);
+		leat_writes_put(lane->ops->session_writes(lane->session), lane->store, LEAT_FAMILY_ROWS, key, value);
 		return 0;
 	}
-	return lane->ops->session_row(lane->session, lane->task, lane->changelog, leat_lane_row_key, value, fault);
+	return lane->ops->session_row(lane->session, lane->task, lane->changelog, key, value, fault);
+}
+
+static int prepare_own_rows(struct leat_lane *lane, struct leat_fault *fault)
+{
+	struct leat_bytes value;
+	if (lane->meaning_due)
+		LEAT_TRY(put_row(lane, leat_lane_meaning_key, leat_lane_meaning(lane), fault));
+	if (leat_lane_row_encode(lane, &value) < 0)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	return put_row(lane, leat_lane_row_key, value, fault);   /* last: it makes the commit whole */
 }
 
 static void prepare_meta(struct leat_lane *lane)
@@ -77,7 +85,7 @@ long leat_lane_prepare(struct leat_lane *lane, struct leat_position *positions, 
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].kind == LEAT_KEYED)
 			LEAT_TRY(prepare_group(lane, lane->groups[i].rows, fault));
-	LEAT_TRY(prepare_task_row(lane, fault));
+	LEAT_TRY(prepare_own_rows(lane, fault));
 	prepare_meta(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
 		if (lane->intakes[i].next_offset >= 0)
@@ -102,6 +110,8 @@ int leat_lane_write_behind(struct leat_lane *lane, struct leat_fault *fault)
 	if (leat_lane_row_encode(lane, &value) < 0)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	leat_writes_put(lane->writes, lane->store, LEAT_FAMILY_ROWS, leat_lane_row_key, value);
+	if (lane->meaning.length)
+		leat_writes_put(lane->writes, lane->store, LEAT_FAMILY_ROWS, leat_lane_meaning_key, leat_lane_meaning(lane));
 	lane->meta.changelog_offset = last->changelog_end;
 	leat_store_meta_put(lane->writes, lane->store, &lane->meta);
 	LEAT_TRY(leat_store_write(lane->store, lane->writes, fault));
@@ -139,7 +149,7 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int rc = 0;
 	lane->sequence++;
-	lane->touched = false;
+	lane->touched = lane->meaning_due = false;
 	lane->committed_ms = lane->meta.commit_wall_ms;
 	leat_shared_committed(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)

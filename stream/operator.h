@@ -250,6 +250,18 @@ struct leat_pair { const char *key, *value; };
 struct leat_rule { const struct leat_pair *pairs; size_t count; int line; };   /* line: in the pipeline file */
 struct leat_rules { const struct leat_rule *items; size_t count; };
 
+/*
+ * Does what is stored hang on the option? Then a task whose state was made with another value is refused when it is opened: its bytes would be taken for something
+ * else. For options that say what a number counts, where in the entry it lies, or how it was added up; not for limits, rates and what is only put out.
+ * An option that names the key of a durable table always counts as LEAT_MEANS_VALUE.
+ */
+enum leat_meaning {
+	LEAT_MEANS_NOTHING,
+	LEAT_MEANS_VALUE,         /* on its value; the order of a list counts */
+	LEAT_MEANS_SET,           /* TEXTS: on the words, in any order        */
+	LEAT_MEANS_ON,            /* on whether it is given and not 0         */
+};
+
 /* One option: a row of a table that the engine parses into self, checks, and prints as reference. The last row has name NULL. */
 struct leat_option {
 	const char *name;
@@ -257,6 +269,7 @@ struct leat_option {
 	size_t offset;                 /* into self                                                                       */
 	const char *fallback;          /* default, as it would be written in the file; NULL: must be given unless @optional */
 	bool optional;
+	enum leat_meaning meaning;
 	double min, max;               /* both 0: no limits                                                               */
 	uint32_t types;                /* LEAT_TYPE_BIT()s for FIELD, FIELDS, EXPRESSION; 0: any                           */
 	const char *const *choices;    /* CHOICE: NULL-terminated                                                         */

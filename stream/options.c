@@ -449,6 +449,10 @@ int leat_options_parse(const struct leat_option_scope *scope, const struct leat_
 
 void leat_options_print(const struct leat_option *table, FILE *out)
 {
+	static const char *const fixed[] = {
+		[LEAT_MEANS_NOTHING] = "", [LEAT_MEANS_VALUE] = " *Fixed with the state.*", [LEAT_MEANS_SET] = " *Fixed with the state.*",
+		[LEAT_MEANS_ON] = " *Whether it is given is fixed with the state.*",
+	};
 	if (!table || !table->name)
 		return;
 	fprintf(out, "| option | type | default | meaning |\n|---|---|---|---|\n");
@@ -458,7 +462,7 @@ void leat_options_print(const struct leat_option *table, FILE *out)
 			fprintf(out, "%s `%s`", i ? "," : ":", table->choices[i]);
 		if (table->min != 0 || table->max != 0)
 			fprintf(out, ", %.12g to %.12g", table->min, table->max);
-		fprintf(out, " | %s%s%s | %s |\n", table->fallback ? "`" : "", table->fallback ? table->fallback : table->optional ? "none" : "must be given",
-			table->fallback ? "`" : "", table->help ? table->help : "");
+		fprintf(out, " | %s%s%s | %s%s |\n", table->fallback ? "`" : "", table->fallback ? table->fallback : table->optional ? "none" : "must be given",
+			table->fallback ? "`" : "", table->help ? table->help : "", fixed[table->meaning]);
 	}
 }

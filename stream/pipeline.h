@@ -81,6 +81,8 @@ struct leat_node {
 	struct leat_node_table table[LEAT_TABLES_MAX];
 	int64_t timer_min_ms;                    /* INT64_MAX: sets no timers                  */
 	uint64_t ancestors;                      /* bit per node                               */
+	const char *rekeyed_by;                  /* the fields that its rows were last re-keyed by, "nothing" for message keys as they came */
+	struct leat_bytes meaning;               /* what its durable tables hang on: NUL-ended names and values by turns; length 0: it has none */
 	int rekey_slot, rekey_source;            /* rekey: the new key's field, the internal source */
 	int line;
 };
@@ -97,6 +99,8 @@ struct leat_sink {
 	bool headers;                            /* hand on the event's Kafka headers */
 	int line;
 };
+
+#define LEAT_MEANING_ROWS "key of table "    /* begins the names in leat_node.meaning whose value is the key name of a keyed table's group */
 
 /* Keyed tables with the same key share one row. */
 struct leat_group {

@@ -462,6 +462,7 @@ static int plan_operator(struct leat_plan *plan)
 		LEAT_TRY(node->op->plan(plan, node->self));
 	for (size_t i = 0; i < node->tables; i++)
 		LEAT_TRY(leat_plan_table_add(plan, i));
+	LEAT_TRY(leat_plan_meaning(plan));
 	LEAT_TRY(add_columns(plan));
 	return add_outputs(plan);
 }

@@ -16,6 +16,8 @@ struct leat_plan {
 
 /* The node's table @index joins the row of its key. LEAT_ECONFIG. */
 int leat_plan_table_add(struct leat_plan *plan, size_t index);
+/* What the node's durable tables hang on, into node->meaning; behind the tables. LEAT_ENOMEM. */
+int leat_plan_meaning(struct leat_plan *plan);
 /* When there are shared tables: an input of deltas, and a row set for the rows that a task owns. LEAT_ECONFIG, LEAT_ENOMEM. */
 int leat_plan_shared_add(struct leat_pipeline *pipeline, struct leat_fault *fault);
 /* What is left when nodes and sinks are placed; refuses columns that an operator rewrites while something beside it reads them. */

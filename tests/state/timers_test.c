@@ -288,6 +288,47 @@ static void restored_rows_bring_their_timers(void **state)
 	expect(ts, 100, "b.1@5 a.0@10 ");
 }
 
+static int replay_other(void *self, struct leat_bytes key, struct leat_bytes value)
+{
+	struct log *log = self;
+	return leat_rows_restore_other(log->ts->fixture.store, key, value, log->ts->fixture.writes);
+}
+
+/* Restored while the pipeline has not the operator, or not the key: who brings it back finds all as it was. */
+static void timers_of_tables_and_sets_that_are_not_open_are_restored_too(void **state)
+{
+	struct timers_state *ts = *state;
+	struct leat_rows_config config = { .tag = TAG, .tables = &tables[EARLY], .count = 1, .store = ts->fixture.store, .write_behind = true };
+	for (int open = 0; open < 2; open++) {
+		struct log log = { .ts = ts };
+		set(ts, "a", LATE, 10), set(ts, "b", EARLY, 5);
+		assert_int_equal(leat_rows_open(&log.into, &config, NULL), 0);
+		assert_int_equal(leat_rows_encode_dirty(ts->rows, open ? replay : replay_other, &log, NULL), 0);
+		fixture_write(&ts->fixture);
+		leat_rows_close(log.into);
+		reopen(ts);
+		expect(ts, 100, "b.1@5 a.0@10 ");
+		settle(ts);
+	}
+}
+
+static void a_tombstone_of_a_set_that_is_not_open_deletes_and_a_damaged_record_of_one_is_left_out(void **state)
+{
+	struct timers_state *ts = *state;
+	struct log log = { .ts = ts };
+	const uint8_t key[] = { 0, TAG, 0, 0, 0, 0, 'a' }, damaged[] = { 1, 9 };
+	set(ts, "a", LATE, 10);
+	settle(ts);
+	leat_rows_delete(ts->rows, fixture_find(ts->rows, "a", 0), LATE);
+	assert_int_equal(leat_rows_encode_dirty(ts->rows, replay_other, &log, NULL), 0);
+	fixture_write(&ts->fixture);
+	reopen(ts);
+	expect(ts, 100, "");
+	assert_int_equal(leat_rows_restore_other(ts->fixture.store, leat_bytes(key, sizeof key), leat_bytes(damaged, sizeof damaged), ts->fixture.writes), LEAT_ECORRUPT);
+	assert_int_equal(leat_rows_restore_other(ts->fixture.store, leat_bytes(key, 5), leat_bytes(damaged, 1), ts->fixture.writes), LEAT_ECORRUPT);
+	assert_int_equal(leat_writes_count(ts->fixture.writes), 0);
+}
+
 static void more_timers_than_are_read_ahead_at_once(void **state)
 {
 	struct timers_state *ts = *state;
@@ -342,6 +383,8 @@ int main(void)
 		TIMERS(a_timer_that_fired_fires_again_only_if_its_commit_was_lost),
 		TIMERS(the_same_time_set_again_after_it_fired_holds_on_disk),
 		TIMERS(restored_rows_bring_their_timers),
+		TIMERS(timers_of_tables_and_sets_that_are_not_open_are_restored_too),
+		TIMERS(a_tombstone_of_a_set_that_is_not_open_deletes_and_a_damaged_record_of_one_is_left_out),
 		TIMERS(more_timers_than_are_read_ahead_at_once),
 		TIMERS(two_sets_of_one_store_have_their_own_timers),
 	};
