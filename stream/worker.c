@@ -28,7 +28,9 @@ int64_t leat_latency_of_bucket(size_t bucket)
 
 static int open_lane(struct leat_worker *worker, int32_t task, struct leat_fault *fault)
 {
-	return leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, fault);
+	LEAT_TRY(leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, fault));
+	worker->lanes[task]->suspects = &worker->suspects[task];
+	return 0;
 }
 
 static void note_retry(struct leat_worker *worker, const struct leat_fault *fault)
@@ -36,6 +38,13 @@ static void note_retry(struct leat_worker *worker, const struct leat_fault *faul
 	worker->retry_wait_ms = LEAT_MIN(LEAT_MAX(worker->retry_wait_ms * 2, (int64_t)RETRY_FIRST_MS), (int64_t)RETRY_MOST_MS);
 	worker->retry_us = leat_clock_mono_us(worker->engine->clock) + worker->retry_wait_ms * 1000;
 	leat_log_seldom(LEAT_WARNING, worker, 2000, "worker %d: %s; trying again in %lld ms", worker->number, fault->text, (long long)worker->retry_wait_ms);
+}
+
+/* Nothing to wait for: each time the event to blame is better known. */
+static void redo_at_once(struct leat_worker *worker, const struct leat_fault *fault)
+{
+	worker->retry_us = 1;
+	leat_log_seldom(LEAT_WARNING, worker->suspects, 2000, "worker %d: %s", worker->number, fault->text);
 }
 
 static void on_assigned(void *self, int32_t task)
@@ -101,7 +110,8 @@ int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault)
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		config.early |= pipeline->sinks[i].emit == LEAT_EMIT_EARLY;
 	worker->lanes = leat_calloc((size_t)worker->engine->tasks, sizeof(struct leat_lane *));
-	if (!worker->lanes)
+	worker->suspects = leat_calloc((size_t)worker->engine->tasks, sizeof *worker->suspects);
+	if (!worker->lanes || !worker->suspects)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	worker->first_us = leat_clock_mono_us(worker->engine->clock);
 	return worker->engine->transport->ops->session_open(worker->engine->transport, &config, &worker->session, fault);
@@ -121,7 +131,9 @@ void leat_worker_close(struct leat_worker *worker, bool graceful)
 		worker->engine->transport->ops->session_close(worker->session, graceful);
 	worker->session = NULL;
 	leat_free(worker->lanes);
+	leat_free(worker->suspects);
 	worker->lanes = NULL;
+	worker->suspects = NULL;
 }
 
 /* ---- recovery: the outcome of a commit is unknown, or the producer was fenced ---- */
@@ -243,9 +255,13 @@ static bool commit_is_due(struct leat_worker *worker)
 		return false;
 	if (!worker->committed_once || now - worker->last_commit_us >= settings->commit_ms * 1000)
 		return true;
-	for (int32_t task = 0; task < worker->engine->tasks; task++)
-		if (takes_part(worker->lanes[task]))
-			dirty += leat_lane_dirty_bytes(worker->lanes[task]);
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		if (!takes_part(worker->lanes[task]))
+			continue;
+		if (worker->lanes[task]->urgent)
+			return true;
+		dirty += leat_lane_dirty_bytes(worker->lanes[task]);
+	}
 	if (dirty <= (size_t)settings->uncommitted_max)
 		return false;
 	worker->live.early_commits++;
@@ -333,7 +349,7 @@ static int step(struct leat_worker *worker, int64_t wait_us, long *events, bool 
 /* What can be done again is done again; the rest ends the worker. */
 static bool recoverable(int code)
 {
-	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER;
+	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER || code == LEAT_EOPERATOR;
 }
 
 long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
@@ -353,7 +369,10 @@ long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, s
 		rc = step(worker, worker->busy ? 0 : wait_us, &events, idle, fault);
 	worker->busy = events > 0;
 	if (rc < 0 && recoverable(rc) && !fault->fatal) {
-		note_retry(worker, fault);
+		if (rc == LEAT_EOPERATOR)
+			redo_at_once(worker, fault);
+		else
+			note_retry(worker, fault);
 		*fault = (struct leat_fault){ 0 };
 		return 0;
 	}

@@ -33,6 +33,7 @@ struct leat_worker {
 	atomic_bool stop, ended;
 	struct leat_session *session;
 	struct leat_lane **lanes;                   /* by task, NULL: not ours */
+	struct leat_suspects *suspects;             /* by task: outlive a lane that is opened again */
 	int64_t last_commit_us, first_us;
 	int64_t retry_us;                           /* failed for now: try again at this time; 0: no */
 	int64_t retry_wait_ms;
