@@ -6,11 +6,24 @@
 
 static _Atomic uint64_t made;
 static _Atomic uint64_t fail_at;
+static _Atomic uint64_t failed;
 
 static bool fails(void)
 {
 	uint64_t number = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) + 1;
 	return LEAT_UNLIKELY(number == atomic_load_explicit(&fail_at, memory_order_relaxed));
+}
+
+static void *noted(void *pointer)
+{
+	if (LEAT_UNLIKELY(!pointer))
+		atomic_fetch_add_explicit(&failed, 1, memory_order_relaxed);
+	return pointer;
+}
+
+uint64_t leat_alloc_failures(void)
+{
+	return atomic_load_explicit(&failed, memory_order_relaxed);
 }
 
 uint64_t leat_alloc_fail_at(uint64_t nth)
@@ -22,23 +35,23 @@ uint64_t leat_alloc_fail_at(uint64_t nth)
 
 void *leat_malloc(size_t size)
 {
-	return fails() ? NULL : malloc(size ? size : 1);
+	return noted(fails() ? NULL : malloc(size ? size : 1));
 }
 
 void *leat_calloc(size_t count, size_t size)
 {
-	return fails() ? NULL : calloc(count ? count : 1, size ? size : 1);
+	return noted(fails() ? NULL : calloc(count ? count : 1, size ? size : 1));
 }
 
 void *leat_realloc(void *pointer, size_t size)
 {
-	return fails() ? NULL : realloc(pointer, size ? size : 1);
+	return noted(fails() ? NULL : realloc(pointer, size ? size : 1));
 }
 
 void *leat_aligned(size_t alignment, size_t size)
 {
 	size_t rounded = (size + alignment - 1) / alignment * alignment;
-	void *pointer = fails() || rounded < size ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
+	void *pointer = noted(fails() || rounded < size ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment));
 	if (pointer)
 		memset(pointer, 0, rounded);
 	return pointer;

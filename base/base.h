@@ -44,6 +44,8 @@ void *leat_aligned(size_t alignment, size_t size);       /* zeroed; free with le
 char *leat_strdup(const char *text);
 char *leat_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void leat_free(void *pointer);                           /* NULL is fine */
+/* Allocations that failed so far in this process: did memory run out in between? Any thread. */
+uint64_t leat_alloc_failures(void);
 /* Makes the @nth allocation from now on fail (1 = the next), 0 = none. Tests only. Returns how many were made since the last call. */
 uint64_t leat_alloc_fail_at(uint64_t nth);
 

@@ -165,11 +165,18 @@ static int make_topics(struct leat *leat, struct leat_fault *fault)
 	return create_topic(leat, changelog, leat->engine.tasks, true, 0, true, fault);
 }
 
-/* The broker may be down or still starting: try again with back-off until told to stop. */
-static int make_topics_patiently(struct leat *leat, struct leat_fault *fault)
+static int load_tables(struct leat *leat, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < leat->pipeline->table_count; i++)
+		LEAT_TRY(leat_reference_load(leat->pipeline->tables[i].reference, leat->transport, leat->registry, fault));
+	return 0;
+}
+
+/* The broker, or the registry, may be down or still starting: try again with back-off until told to stop. */
+static int patiently(struct leat *leat, int (*step)(struct leat *leat, struct leat_fault *fault), struct leat_fault *fault)
 {
 	for (int64_t wait_ms = 100;; wait_ms = LEAT_MIN(wait_ms * 2, (int64_t)5000)) {
-		int rc = make_topics(leat, fault);
+		int rc = step(leat, fault);
 		if ((rc != LEAT_ERETRY && rc != LEAT_EBROKER) || fault->fatal)
 			return rc;
 		leat_log(LEAT_WARNING, "%s; trying again in %lld ms", fault->text, (long long)wait_ms);
@@ -272,12 +279,10 @@ int leat_open_interruptible(struct leat **out, const struct leat_config *config,
 		goto out;
 	if ((rc = leat_storage_open(&leat->engine.storage, (size_t)leat->pipeline->settings.memory / 4, fault)) < 0)
 		goto out;
-	if ((rc = open_transport(leat, config, fault)) < 0 || (rc = make_topics_patiently(leat, fault)) < 0)
+	if ((rc = open_transport(leat, config, fault)) < 0 || (rc = patiently(leat, make_topics, fault)) < 0)
 		goto out;
 	set_up_engine(leat, config);
-	for (size_t i = 0; rc >= 0 && i < leat->pipeline->table_count; i++)
-		rc = leat_reference_load(leat->pipeline->tables[i].reference, leat->transport, leat->registry, fault);
-	if (rc >= 0 && (rc = leat_trims_open(&leat->engine.trims, leat->pipeline, leat->transport, leat->engine.tasks)) < 0)
+	if ((rc = patiently(leat, load_tables, fault)) >= 0 && (rc = leat_trims_open(&leat->engine.trims, leat->pipeline, leat->transport, leat->engine.tasks)) < 0)
 		leat_fail(fault, rc, "out of memory");
 	if (rc >= 0 && leat->pipeline->deltas_source >= 0)
 		rc = leat_replica_open(&leat->engine.replica, leat->pipeline, leat->transport, leat->engine.tasks, fault);
@@ -342,8 +347,10 @@ static int follow_tables(struct leat *leat, struct leat_fault *fault)
 		pthread_rwlock_wrlock(&leat->tables_lock);
 		int rc = leat_reference_poll(reference, fault);
 		pthread_rwlock_unlock(&leat->tables_lock);
-		if (rc < 0 && rc != LEAT_ERETRY && rc != LEAT_EBROKER)
+		if (rc < 0 && rc != LEAT_ERETRY && rc != LEAT_EBROKER && rc != LEAT_ESTOPPED)
 			return rc;
+		if (rc < 0)
+			leat_log_seldom(LEAT_WARNING, reference, 10000, "%s", fault->text);
 	}
 	return 0;
 }

@@ -408,6 +408,31 @@ static void forget_rewritten(struct leat_lane *lane, const struct leat_node *nod
 	}
 }
 
+/* Rows of a batch that is one event, which this operator has failed on. */
+static void refuse(struct leat_lane *lane, struct leat_node_run *node, const uint16_t *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		lane->streams[node->node->stream].rejected[rows[i]] = 1;
+	leat_flow_reject(lane, lane->arrivals, (uint32_t)(node - lane->nodes) + 1, node->node->id, "operator_error", lane->refusing, NULL);
+}
+
+/* An operator that an event is passed on to may fail inside leat_emit() of the one before it: that is the one to name. */
+static int process(struct leat_lane *lane, struct leat_node_run *node, const struct leat_batch *batch, struct leat_fault *fault)
+{
+	uint64_t failures = leat_alloc_failures();
+	node->batch = batch;
+	node->emitted = 0;
+	int rc = node->node->op->process(&node->view, node->self, batch);
+	node->batch = NULL;
+	if (rc >= 0 && !lane->failed)
+		return 0;
+	if (!lane->failed) {
+		lane->failed = node;
+		lane->failed_code = rc == LEAT_ENOMEM && failures == leat_alloc_failures() ? LEAT_EOPERATOR : rc;
+	}
+	return leat_fail(fault, lane->failed_code, "operator '%s' failed: %s", lane->failed->node->id, leat_error_text(lane->failed_code));
+}
+
 static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct leat_fault *fault)
 {
 	struct leat_stream_run *run = &lane->streams[node->node->stream];
@@ -419,15 +444,14 @@ static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct l
 		return 0;
 	if (!node->node->op)
 		return leat_rekey_out_rows(lane, node, node->rekey, rows, count, fault);
+	if (lane->refusing && lane->suspects->nodes[node - lane->nodes]) {
+		refuse(lane, node, rows, count);
+		return 0;
+	}
 	int64_t start = leat_clock_mono_us(NULL);
 	LEAT_TRY(resolve_groups(lane, node, &rows, &count, fault));
 	struct leat_batch batch = batch_of(run, rows, count);
-	node->batch = &batch;
-	node->emitted = 0;
-	int rc = node->node->op->process(&node->view, node->self, &batch);
-	node->batch = NULL;
-	if (rc < 0)
-		return leat_fail(fault, rc, "operator '%s' failed: %s", node->node->id, leat_error_text(rc));
+	LEAT_TRY(process(lane, node, &batch, fault));
 	forget_rewritten(lane, node->node, rows, count);
 	node->events += count;
 	node->batches++;
@@ -602,6 +626,61 @@ static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
 	return 0;
 }
 
+/* What these codes tell of is no event's doing: the same event may do well on a sound machine. */
+static bool is_events_fault(int code)
+{
+	static const int engines[] = { LEAT_ENOMEM, LEAT_EIO, LEAT_ENOSPC, LEAT_ECORRUPT, LEAT_EBUSY, LEAT_EFOREIGN, LEAT_EBROKER, LEAT_ERETRY, LEAT_EABORT, LEAT_EFENCED, LEAT_EGAP, LEAT_ESTOPPED };
+	for (size_t i = 0; i < LEAT_COUNT_OF(engines); i++)
+		if (code == engines[i])
+			return false;
+	return true;
+}
+
+/*
+ * An operator failed in this batch, perhaps after it had changed state. Whose doing it was shows when everything since the last commit is done again,
+ * one event at a time; an event that fails alone is noted, to be refused when it is met next.
+ */
+static int isolate(struct leat_lane *lane, int stream, int code, struct leat_fault *fault)
+{
+	const struct leat_stream_run *run = &lane->streams[stream];
+	struct leat_suspects *suspects = lane->suspects;
+	if (!lane->failed || !suspects || !is_events_fault(code))
+		return code;
+	const char *id = lane->failed->node->id;
+	for (size_t i = 0; i < lane->pipeline->source_count; i++)
+		suspects->until[i] = LEAT_MAX(suspects->until[i], lane->intakes[i].next_offset);
+	if (run->rows > 1)
+		return leat_fail(fault, LEAT_EOPERATOR, "task %d: operator '%s' failed on one of %zu events (%s): they are done again one by one", (int)lane->task, id, run->rows, leat_error_text(code));
+	size_t intake = run->source[0];
+	int64_t offset = run->record[0]->offset;
+	if (!suspects->refused || suspects->intake != intake || suspects->offset != offset)
+		memset(suspects->nodes, 0, sizeof suspects->nodes);
+	suspects->refused = true;
+	suspects->intake = intake;
+	suspects->offset = offset;
+	suspects->nodes[lane->failed - lane->nodes] = true;
+	return leat_fail(fault, LEAT_EOPERATOR, "task %d: operator '%s' failed on the event of %s at offset %lld (%s): what is not committed is done again without it", (int)lane->task, id,
+			 lane->intakes[intake].source->topic, (long long)offset, leat_error_text(code));
+}
+
+/* The record of the batch when that is the one event to refuse. */
+static const struct leat_record *refused_record(const struct leat_lane *lane, int stream)
+{
+	const struct leat_suspects *suspects = lane->suspects;
+	const struct leat_stream_run *run = &lane->streams[stream];
+	bool is = suspects && suspects->refused && run->rows == 1 && run->source[0] == suspects->intake && run->record[0]->offset == suspects->offset;
+	return is ? run->record[0] : NULL;
+}
+
+static int run_batch(struct leat_lane *lane, int stream, struct leat_fault *fault)
+{
+	lane->refusing = refused_record(lane, stream);
+	int rc = leat_flow_stream(lane, stream, fault);
+	lane->urgent |= lane->refusing != NULL;
+	lane->refusing = NULL;
+	return rc < 0 ? isolate(lane, stream, rc, fault) : 0;
+}
+
 static void evict(struct leat_lane *lane)
 {
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
@@ -615,10 +694,13 @@ long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 		lane->halt = (struct leat_halt){ .last = true };
 	if (leat_shared_refresh(lane) < 0)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
-	LEAT_TRY(leat_intake_fill(lane, &stream, fault));
+	int rc = leat_intake_fill(lane, &stream, fault);
+	if (rc == LEAT_EOPERATOR && fault)
+		fault->fatal = true;   /* in a timer: no event is to blame */
+	LEAT_TRY(rc);
 	uint32_t arrivals = lane->arrivals;
 	if (stream >= 0)
-		LEAT_TRY(leat_flow_stream(lane, stream, fault));
+		LEAT_TRY(run_batch(lane, stream, fault));
 	LEAT_TRY(halt_on_bad(lane, fault));
 	LEAT_TRY(leat_outlet_flush(lane, fault));
 	leat_intake_release(lane);

@@ -233,6 +233,15 @@ bool leat_intake_halts(const struct leat_lane *lane, size_t source)
 	return lane->halt.set && lane->halt.intake == source && intake->at < intake->taken && intake->records[intake->at].offset >= lane->halt.offset;
 }
 
+/* An operator failed on one of these events: they are taken one at a time. */
+static bool singly(const struct leat_lane *lane)
+{
+	bool any = false;
+	for (size_t i = 0; lane->suspects && i < lane->pipeline->source_count; i++)
+		any |= lane->intakes[i].next_offset < lane->suspects->until[i];
+	return any;
+}
+
 static bool ready(const struct leat_lane *lane, size_t source)
 {
 	const struct leat_intake *intake = &lane->intakes[source];
@@ -428,7 +437,7 @@ static int idle_watermark(struct leat_lane *lane, int64_t now_us, struct leat_fa
 int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fault)
 {
 	struct fill fill = { .stream = -1, .now_us = leat_clock_mono_us(lane->engine->clock) };
-	size_t limit = (size_t)lane->pipeline->settings.batch;
+	size_t limit = singly(lane) ? 1 : (size_t)lane->pipeline->settings.batch;
 	lane->arrivals = 0;
 	*stream = -1;
 	wake_blocked(lane, fill.now_us);

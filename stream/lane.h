@@ -129,6 +129,18 @@ struct leat_halt {
 	int64_t offset;
 };
 
+/*
+ * An operator failed: everything since the last commit is dropped and done again, event by event as far as it had come, until one fails alone: that one is
+ * kept from the operator and set aside. The worker's, per task: it outlives the lane, which is opened anew in between.
+ */
+struct leat_suspects {
+	int64_t until[LEAT_SOURCES_MAX];     /* events before this offset are taken one at a time */
+	bool refused;                        /* the event at @offset of @intake is kept from @nodes */
+	bool nodes[LEAT_NODES_MAX];
+	size_t intake;
+	int64_t offset;
+};
+
 struct leat_lane {
 	const struct leat_engine *engine;
 	const struct leat_pipeline *pipeline;
@@ -175,7 +187,11 @@ struct leat_lane {
 	int64_t watermark_ms;
 	uint32_t arrivals;                   /* records taken into the current batch */
 	bool touched;                        /* something to commit                   */
-	bool stop_operator;                  /* a node returned an error              */
+	bool urgent;                         /* to be committed at once: it had a refused event */
+	struct leat_suspects *suspects;      /* NULL: a failing operator ends the task */
+	const struct leat_record *refusing;  /* the batch is the one refused event    */
+	const struct leat_node_run *failed;  /* whose process() returned a negative code: the innermost */
+	int failed_code;
 	int64_t newest_ms;                   /* newest record timestamp, for lag      */
 
 	struct leat_mark { uint64_t sequence; int64_t changelog_end; } *marks;   /* commits not on disk yet, oldest first */
@@ -210,7 +226,7 @@ bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_u
 /* ---- flow.c ---- */
 int leat_flow_open(struct leat_lane *lane, struct leat_fault *fault);
 void leat_flow_close(struct leat_lane *lane);
-/* One batch (if there is one): records taken, those of internal topics included, or a negative code. */
+/* One batch (if there is one): records taken, those of internal topics included, or a negative code. LEAT_EOPERATOR, unless fatal: drop what is open, do it again. */
 long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault);
 int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *fault);
 int leat_flow_timers(struct leat_lane *lane, int64_t watermark_ms, struct leat_fault *fault);

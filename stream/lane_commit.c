@@ -149,7 +149,7 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int rc = 0;
 	lane->sequence++;
-	lane->touched = lane->meaning_due = false;
+	lane->touched = lane->urgent = lane->meaning_due = false;
 	lane->committed_ms = lane->meta.commit_wall_ms;
 	leat_shared_committed(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)

@@ -38,7 +38,8 @@ struct leat_reference {
 	size_t decoder_count;
 	struct leat_registry *registry;
 	struct leat_transport *transport;
-	struct leat_reader *readers[PARTITIONS_MAX];
+	struct leat_reader *readers[PARTITIONS_MAX];   /* NULL: opened at @next when it is drained */
+	int64_t next[PARTITIONS_MAX];
 	int32_t partitions;
 	uint64_t version;
 	bool changed;
@@ -207,7 +208,10 @@ static int put_row(struct leat_reference *reference)
 {
 	struct leat_bytes key = scratch_key(reference);
 	size_t bytes = key.length;
-	if (!key.data || HASH_COUNT(reference->entries) >= ROWS_MAX) {
+	struct entry *known = NULL;
+	if (key.data)
+		HASH_FIND(hh, reference->entries, key.data, key.length, known);
+	if (!known && (!key.data || HASH_COUNT(reference->entries) >= ROWS_MAX)) {
 		leat_log_seldom(LEAT_WARNING, &reference->entries, 60000, "table '%s': a record %s is skipped", reference->spec->name, key.data ? "beyond the limit of rows" : "without a key");
 		return 0;
 	}
@@ -227,7 +231,6 @@ static int put_row(struct leat_reference *reference)
 	remove_key(reference, key);
 	HASH_ADD_KEYPTR(hh, reference->entries, entry->key, entry->key_length, entry);
 	reference->changed = true;
-	leat_arena_reset(reference->decoding);
 	return 0;
 }
 
@@ -336,79 +339,140 @@ static int load_rows(struct leat_reference *reference, struct leat_fault *fault)
 
 /* ---- the topic ---- */
 
-static struct leat_decoder *find_decoder(struct leat_reference *reference, int32_t id, struct leat_fault *fault)
+/* 0 found, positive: why its records cannot be read. LEAT_ERETRY, LEAT_ESTOPPED: the registry does not say. LEAT_ENOMEM. */
+static int find_decoder(struct leat_reference *reference, int32_t id, const struct leat_decoder **out, struct leat_fault *fault)
 {
 	const char *json;
 	size_t length;
 	for (size_t i = 0; i < reference->decoder_count; i++)
-		if (reference->decoders[i].id == id)
-			return reference->decoders[i].decoder;
-	if (reference->decoder_count == DECODERS_MAX || !reference->registry || leat_registry_by_id(reference->registry, id, &json, &length, fault) < 0)
-		return NULL;
+		if (reference->decoders[i].id == id) {
+			*out = reference->decoders[i].decoder;
+			return 0;
+		}
+	if (reference->decoder_count == DECODERS_MAX || !reference->registry)
+		return LEAT_BAD_UNKNOWN_SCHEMA;
+	int rc = leat_registry_by_id(reference->registry, id, &json, &length, fault);
+	if (rc == LEAT_ERETRY || rc == LEAT_ESTOPPED || rc == LEAT_ENOMEM)
+		return rc;
+	if (rc < 0)
+		return rc == LEAT_EUNSUPPORTED ? LEAT_BAD_SCHEMA_INCOMPATIBLE : LEAT_BAD_UNKNOWN_SCHEMA;
 	struct leat_decoder *decoder = NULL;
-	if (leat_decoder_compile(&decoder, json, length, reference->schema, reference->slots, fault) < 0)
-		return NULL;
+	rc = leat_decoder_compile(&decoder, json, length, reference->schema, reference->slots, fault);
+	if (rc < 0)
+		return rc == LEAT_ENOMEM ? rc : LEAT_BAD_SCHEMA_INCOMPATIBLE;
 	reference->decoders[reference->decoder_count].id = id;
 	reference->decoders[reference->decoder_count++].decoder = decoder;
-	return decoder;
+	*out = decoder;
+	return 0;
 }
 
-static bool decode(struct leat_reference *reference, const struct leat_record *record, struct leat_fault *fault)
+static int decode_body(struct leat_reference *reference, const struct leat_record *record, struct leat_fault *fault)
 {
 	int32_t id;
 	struct leat_bytes body;
+	const struct leat_decoder *decoder;
 	if (reference->spec->format == LEAT_FORMAT_JSON)
-		return !leat_json_decoder_run(reference->json, record->value, reference->scratch, 0, reference->decoding);
-	if (leat_wire_read(record->value, &id, &body))
-		return false;
-	const struct leat_decoder *decoder = find_decoder(reference, id, fault);
-	return decoder && !leat_decoder_run(decoder, body, reference->scratch, 0, reference->decoding);
+		return (int)leat_json_decoder_run(reference->json, record->value, reference->scratch, 0, reference->decoding);
+	enum leat_bad bad = leat_wire_read(record->value, &id, &body);
+	if (bad)
+		return (int)bad;
+	int rc = find_decoder(reference, id, &decoder, fault);
+	return rc ? rc : (int)leat_decoder_run(decoder, body, reference->scratch, 0, reference->decoding);
 }
 
-/* A tombstone names its row by the record's key, which is the key field as text. */
-static void apply_tombstone(struct leat_reference *reference, struct leat_bytes key)
+/* A tombstone names its row by the record's key, which is the key field as text. False: it names none. */
+static bool apply_tombstone(struct leat_reference *reference, struct leat_bytes key)
 {
-	char text[24];
+	char text[24], *end;
 	if (reference->scratch[reference->key_field].type != LEAT_INT) {
-		remove_key(reference, key);
-		return;
+		if (key.data)
+			remove_key(reference, key);
+		return key.data != NULL;
 	}
-	size_t length = LEAT_MIN((size_t)key.length, sizeof text - 1);
-	memcpy(text, key.data, length);
-	text[length] = 0;
-	int64_t number = strtoll(text, NULL, 10);
+	if (key.length == 0 || key.length >= sizeof text)
+		return false;
+	memcpy(text, key.data, key.length);
+	text[key.length] = 0;
+	int64_t number = strtoll(text, &end, 10);
+	if (*end)
+		return false;
 	remove_key(reference, leat_bytes(&number, sizeof number));
+	return true;
 }
 
-static int apply(struct leat_reference *reference, const struct leat_record *record)
+static void skip_record(struct leat_reference *reference, const struct leat_record *record, const char *why, const struct leat_fault *fault)
 {
-	struct leat_fault fault = { 0 };
+	leat_log_seldom(LEAT_WARNING, reference, 60000, "table '%s': the record at offset %lld of %s is skipped: %s%s%s", reference->spec->name, (long long)record->offset, reference->spec->topic, why,
+			fault->text[0] ? ": " : "", fault->text);
+}
+
+/* What cannot be read is skipped, so that the row stays as it was; what cannot be read just now is not. */
+static int apply(struct leat_reference *reference, const struct leat_record *record, struct leat_fault *fault)
+{
+	struct leat_fault mine = { 0 };
 	if (!record->value.data) {
-		if (record->key.data)
-			apply_tombstone(reference, record->key);
+		if (!apply_tombstone(reference, record->key))
+			skip_record(reference, record, "its key names no row to delete", &mine);
 		return 0;
 	}
-	if (decode(reference, record, &fault))
-		return put_row(reference);
-	leat_log_seldom(LEAT_WARNING, reference, 60000, "table '%s': the record at offset %lld of %s cannot be read and is skipped%s%s", reference->spec->name, (long long)record->offset,
-			reference->spec->topic, fault.text[0] ? ": " : "", fault.text);
+	leat_arena_reset(reference->decoding);
+	int bad = decode_body(reference, record, &mine);
+	if (bad == 0)
+		bad = put_row(reference) < 0 ? LEAT_ENOMEM : 0;
+	if (bad == LEAT_ENOMEM || bad == LEAT_BAD_NO_MEMORY)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	if (bad < 0)
+		return leat_fail(fault, bad, "table '%s' waits for the schema of the record at offset %lld of %s: %s", reference->spec->name, (long long)record->offset, reference->spec->topic, mine.text);
+	if (bad > 0)
+		skip_record(reference, record, leat_bad_text((enum leat_bad)bad), &mine);
 	return 0;
+}
+
+/* The next drain takes the record at @offset first. */
+static void go_to(struct leat_reference *reference, int32_t partition, int64_t offset)
+{
+	if (reference->readers[partition])
+		reference->transport->ops->reader_close(reference->readers[partition]);
+	reference->readers[partition] = NULL;
+	reference->next[partition] = offset;
 }
 
 /* Everything that is there now; *at_end when that was all. */
 static int drain(struct leat_reference *reference, int32_t partition, int64_t timeout_ms, bool *at_end, struct leat_fault *fault)
 {
+	const struct leat_transport_ops *ops = reference->transport->ops;
 	const struct leat_record *records;
 	int64_t position;
 	long count;
 	*at_end = false;
+	if (!reference->readers[partition])
+		LEAT_TRY(ops->reader_open(reference->transport, reference->spec->topic, partition, reference->next[partition], &reference->readers[partition], fault));
 	do {
-		count = reference->transport->ops->reader_next(reference->readers[partition], &records, 1024, timeout_ms, at_end, &position, fault);
-		for (long i = 0; i < count; i++)
-			if (apply(reference, &records[i]) < 0)
-				return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+		count = ops->reader_next(reference->readers[partition], &records, 1024, timeout_ms, at_end, &position, fault);
+		for (long i = 0; i < count; i++) {
+			int rc = apply(reference, &records[i], fault);
+			if (rc < 0) {
+				*at_end = false;
+				go_to(reference, partition, records[i].offset);
+				return rc;
+			}
+		}
 	} while (count > 0);
 	return count < 0 ? (int)count : 0;
+}
+
+static int load_partition(struct leat_reference *reference, int32_t partition, struct leat_fault *fault)
+{
+	int64_t first, end;
+	bool at_end = false;
+	LEAT_TRY(reference->transport->ops->bounds(reference->transport, reference->spec->topic, partition, &first, &end, fault));
+	go_to(reference, partition, first);
+	for (int tries = 0; !at_end && first < end; tries++) {
+		LEAT_TRY(drain(reference, partition, 200, &at_end, fault));
+		if (tries == 50)
+			return leat_fail(fault, LEAT_ERETRY, "table '%s': the end of %s[%d] was not reached within 10 s", reference->spec->name, reference->spec->topic, (int)partition);
+	}
+	return 0;
 }
 
 int leat_reference_load(struct leat_reference *reference, struct leat_transport *transport, struct leat_registry *registry, struct leat_fault *fault)
@@ -420,17 +484,8 @@ int leat_reference_load(struct leat_reference *reference, struct leat_transport 
 	LEAT_TRY(transport->ops->partitions(transport, reference->spec->topic, &reference->partitions, fault));
 	if (reference->partitions > PARTITIONS_MAX)
 		return leat_fail(fault, LEAT_ELIMIT, "table '%s': %s has more than %d partitions", reference->spec->name, reference->spec->topic, PARTITIONS_MAX);
-	for (int32_t i = 0; i < reference->partitions; i++) {
-		int64_t first, end;
-		bool at_end = false;
-		LEAT_TRY(transport->ops->bounds(transport, reference->spec->topic, i, &first, &end, fault));
-		LEAT_TRY(transport->ops->reader_open(transport, reference->spec->topic, i, first, &reference->readers[i], fault));
-		for (int tries = 0; !at_end && first < end; tries++) {
-			LEAT_TRY(drain(reference, i, 200, &at_end, fault));
-			if (tries == 50)
-				return leat_fail(fault, LEAT_ERETRY, "table '%s': the end of %s[%d] was not reached within 10 s", reference->spec->name, reference->spec->topic, (int)i);
-		}
-	}
+	for (int32_t i = 0; i < reference->partitions; i++)
+		LEAT_TRY(load_partition(reference, i, fault));
 	return publish(reference) < 0 ? leat_fail(fault, LEAT_ENOMEM, "out of memory") : 0;
 }
 

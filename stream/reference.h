@@ -13,7 +13,7 @@ struct leat_registry;
 /* Inline rows are loaded at once. LEAT_ECONFIG for a row that is not right. */
 int leat_reference_open(struct leat_reference **out, const struct leat_reference_spec *spec, struct leat_fault *fault);
 void leat_reference_close(struct leat_reference *reference);
-/* Reads the topic to its end (all partitions). */
+/* Reads the topic to its end (all partitions). LEAT_ERETRY: the broker or the schema registry does not answer; call again later. */
 int leat_reference_load(struct leat_reference *reference, struct leat_transport *transport, struct leat_registry *registry, struct leat_fault *fault);
 /* Applies what has come since, without waiting; 1 when something changed. Bad records are told in the log and skipped. */
 int leat_reference_poll(struct leat_reference *reference, struct leat_fault *fault);

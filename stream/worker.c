@@ -79,6 +79,7 @@ static int open_lane(struct leat_worker *worker, int32_t task, struct leat_fault
 		return rc;
 	}
 	standing->reopen = false;
+	worker->lanes[task]->suspects = &standing->suspects;
 	if (standing->damages <= DAMAGES_MAX)
 		return 0;
 	worker->lanes[task]->state = LEAT_LANE_FAILED;
@@ -92,6 +93,13 @@ static void note_retry(struct leat_worker *worker, const struct leat_fault *faul
 	worker->retry_wait_ms = LEAT_MIN(LEAT_MAX(worker->retry_wait_ms * 2, (int64_t)RETRY_FIRST_MS), (int64_t)RETRY_MOST_MS);
 	worker->retry_us = leat_clock_mono_us(worker->engine->clock) + worker->retry_wait_ms * 1000;
 	leat_log_seldom(LEAT_WARNING, worker, 2000, "worker %d: %s; trying again in %lld ms", worker->number, fault->text, (long long)worker->retry_wait_ms);
+}
+
+/* Nothing to wait for: each time the event to blame is better known. */
+static void redo_at_once(struct leat_worker *worker, const struct leat_fault *fault)
+{
+	worker->retry_us = 1;
+	leat_log_seldom(LEAT_WARNING, worker->suspects, 2000, "worker %d: %s", worker->number, fault->text);
 }
 
 static void on_assigned(void *self, int32_t task)
@@ -350,9 +358,13 @@ static bool commit_is_due(struct leat_worker *worker)
 		return false;
 	if (!worker->committed_once || now - worker->last_commit_us >= settings->commit_ms * 1000)
 		return true;
-	for (int32_t task = 0; task < worker->engine->tasks; task++)
-		if (takes_part(worker->lanes[task]))
-			dirty += leat_lane_dirty_bytes(worker->lanes[task]);
+	for (int32_t task = 0; task < worker->engine->tasks; task++) {
+		if (!takes_part(worker->lanes[task]))
+			continue;
+		if (worker->lanes[task]->urgent)
+			return true;
+		dirty += leat_lane_dirty_bytes(worker->lanes[task]);
+	}
 	if (dirty <= (size_t)settings->uncommitted_max)
 		return false;
 	worker->live.early_commits++;
@@ -453,7 +465,7 @@ static void name_damage(const struct leat_worker *worker, struct leat_fault *fau
 /* What can be done again is done again; the rest ends the worker. */
 static bool recoverable(int code)
 {
-	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER;
+	return code == LEAT_EABORT || code == LEAT_EFENCED || code == LEAT_ERETRY || code == LEAT_EBROKER || code == LEAT_EOPERATOR;
 }
 
 long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, struct leat_fault *fault)
@@ -474,7 +486,10 @@ long leat_worker_step(struct leat_worker *worker, int64_t wait_us, bool *idle, s
 	worker->busy = events > 0;
 	if (rc < 0 && (recoverable(rc) || any_damage(worker)) && !fault->fatal) {
 		worker->lost = true;   /* what it was at may be half done: neither a hand-over nor a stop commits it before the recovery */
-		note_retry(worker, fault);
+		if (rc == LEAT_EOPERATOR)
+			redo_at_once(worker, fault);
+		else
+			note_retry(worker, fault);
 		*fault = (struct leat_fault){ 0 };
 		return 0;
 	}

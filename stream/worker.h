@@ -29,6 +29,7 @@ int64_t leat_latency_of_bucket(size_t bucket);
 struct leat_standing {
 	bool reopen;                                /* a recovery closed it and has not opened it again */
 	struct leat_halt halt;
+	struct leat_suspects suspects;
 	int damages;                                /* how often its store was found damaged since @damaged_us */
 	int64_t damaged_us;
 };
