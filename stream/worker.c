@@ -99,7 +99,7 @@ static void note_retry(struct leat_worker *worker, const struct leat_fault *faul
 static void redo_at_once(struct leat_worker *worker, const struct leat_fault *fault)
 {
 	worker->retry_us = 1;
-	leat_log_seldom(LEAT_WARNING, worker->suspects, 2000, "worker %d: %s", worker->number, fault->text);
+	leat_log_seldom(LEAT_WARNING, worker->standings, 2000, "worker %d: %s", worker->number, fault->text);
 }
 
 static void on_assigned(void *self, int32_t task)

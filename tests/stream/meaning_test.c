@@ -135,7 +135,7 @@ static long newest(struct world *world, char *out, size_t size)
 static int step(struct world *world, const struct leat_engine *engine, int steps)
 {
 	struct leat_worker worker = { .engine = engine, .tables = &world->tables };
-	pthread_mutex_init(&worker.stats_lock, NULL);
+	pthread_mutex_init(&worker.lock, NULL);
 	long rc = leat_worker_open(&worker, &world->fault);
 	bool idle = false;
 	for (int quiet = 0; rc >= 0 && quiet < 5 && steps > 0; steps--) {
@@ -144,7 +144,7 @@ static int step(struct world *world, const struct leat_engine *engine, int steps
 	}
 	worker.result = (int)LEAT_MIN(rc, 0L);
 	leat_worker_close(&worker, false);
-	pthread_mutex_destroy(&worker.stats_lock);
+	pthread_mutex_destroy(&worker.lock);
 	return worker.result;
 }
 
