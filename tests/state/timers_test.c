@@ -298,8 +298,8 @@ static int replay_other(void *self, struct leat_bytes key, struct leat_bytes val
 static void timers_of_tables_and_sets_that_are_not_open_are_restored_too(void **state)
 {
 	struct timers_state *ts = *state;
-	struct leat_rows_config config = { .tag = TAG, .tables = &tables[EARLY], .count = 1, .store = ts->fixture.store, .write_behind = true };
 	for (int open = 0; open < 2; open++) {
+		struct leat_rows_config config = { .tag = TAG, .tables = &tables[EARLY], .count = 1, .store = ts->fixture.store, .write_behind = true };
 		struct log log = { .ts = ts };
 		set(ts, "a", LATE, 10), set(ts, "b", EARLY, 5);
 		assert_int_equal(leat_rows_open(&log.into, &config, NULL), 0);

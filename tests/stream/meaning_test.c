@@ -394,6 +394,32 @@ static void state_of_a_version_that_did_not_write_the_row_is_taken_as_it_is(void
 	is_refused(world, PROFILE("[CART, VIEW]") LAST("people"), (const char *const[]){ "'types'", NULL });
 }
 
+static void an_allocation_that_fails_while_it_is_read_fails_the_opening_and_no_more(void **state)
+{
+	struct world *world = *state;
+	goes_on(world, PROFILE("[VIEW, CART]") LAST("people"), ROW("3", "2", "1", "null"));
+	goes_on(world, "  - { id: other, use: profile, from: in }\n" LAST("other"), ROW("3", "null", "null", "null"));
+	struct leat_pipeline *pipeline = pipeline_of("  - { id: other, use: profile, from: in }\n" LAST("other"));
+	const struct leat_engine engine = { .pipeline = pipeline, .transport = world->transport, .storage = world->storage, .clock = &world->clock, .tasks = 1, .rows_memory = 16 << 20 };
+	struct leat_lane *lane;
+	int rc = LEAT_ENOMEM;
+	for (uint64_t n = 1; rc == LEAT_ENOMEM; n++) {
+		assert_in_range(n, 1, 100);
+		must(leat_lane_open(&lane, &engine, NULL, 0, &world->fault), &world->fault);
+		leat_alloc_fail_at(n);
+		rc = leat_lane_meaning_open(lane, &world->fault);
+		leat_alloc_fail_at(0);
+		if (n == 1)
+			assert_int_equal(rc, LEAT_ENOMEM);
+		if (rc == LEAT_ENOMEM)
+			assert_int_equal(leat_lane_meaning_open(lane, &world->fault), 0);   /* as if nothing had been */
+		assert_true(rc < 0 || !lane->meaning_due);
+		leat_lane_close(lane, false);
+	}
+	assert_int_equal(rc, 0);
+	leat_pipeline_free(pipeline);
+}
+
 /* Options that only one version knows: nothing to compare. */
 static void an_option_that_the_state_does_not_know_is_let_in(void **state)
 {
@@ -420,6 +446,7 @@ int main(void)
 		IN_A_WORLD(state_by_message_key_is_refused_under_keys_of_another_field),
 		IN_A_WORLD(a_damaged_row_and_one_of_a_later_version_are_refused),
 		IN_A_WORLD(state_of_a_version_that_did_not_write_the_row_is_taken_as_it_is),
+		IN_A_WORLD(an_allocation_that_fails_while_it_is_read_fails_the_opening_and_no_more),
 		IN_A_WORLD(an_option_that_the_state_does_not_know_is_let_in),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
