@@ -100,7 +100,7 @@ def asleep(case, first, points, feeder):
     for name, hit in points:
         first.kill()
         first.start({"LEAT_CRASH": "%s:%d" % (name, hit), "LEAT_CRASH_STOP": "kafka.commit.before_end:10"})
-        wait_until(lambda: stopped(first.process), 15)
+        wait_until(lambda: stopped(first.process), 60)
         time.sleep(float(os.environ.get("ZOMBIE_SECONDS", "12")))
         first.kill(signal.SIGCONT)
         if not wait_until(lambda: not first.alive(), 20):
