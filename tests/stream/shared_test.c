@@ -467,7 +467,7 @@ static void deltas_with_any_numbers_are_merged_without_harm(void **state)
 	for (uint32_t t = 0; t < 2; t++)
 		for (size_t i = 0; i < LEAT_COUNT_OF(curvatures); i++)
 			for (uint32_t sender = 0; sender < 4; sender++)
-				put(world, "w.deltas", owner_of(world, "x"), key_of(&key_room, world->pipeline->nodes[t].table[0].tag, "x"), delta_of(&room, sender, INT64_MAX, curvatures[i], numbers, t ? LEARN : TALLY), 5);
+				put(world, "w.deltas", owner_of(world, "x"), key_of(&key_room, world->pipeline->nodes[t].table[0].tag, "x"), delta_of(&room, sender, (1ll << 62) - 1, curvatures[i], numbers, t ? LEARN : TALLY), 5);
 	put(world, "w.deltas", owner_of(world, "x"), key_of(&key_room, 12345, "x"), delta_of(&room, 0, 7, 0, numbers, 3), 5);
 	start_worker(world, 0);
 	feed(world, 100);
