@@ -111,11 +111,11 @@ static int restore_record(struct leat_lane *lane, const struct leat_record *reco
 		return 0;
 	}
 	lane->restored++;
-	int64_t positions[LEAT_SOURCES_MAX];
 	lane->restored_row = leat_lane_row_is(record->key);
-	if (lane->restored_row && leat_lane_row_decode(NULL, record->value, positions) < 0)
-		return leat_fail(fault, LEAT_ECORRUPT, "a task row of %u bytes cannot be read", record->value.length);
 	if (lane->restored_row || leat_lane_meaning_is(record->key)) {
+		int64_t positions[LEAT_SOURCES_MAX];
+		if ((lane->restored_row ? leat_lane_row_decode(NULL, record->value, positions) : leat_lane_meaning_check(record->value)) < 0)
+			return leat_fail(fault, LEAT_ECORRUPT, "the task's own row cannot be read");
 		leat_writes_put(lane->writes, lane->store, LEAT_FAMILY_ROWS, record->key, record->value);
 		return 0;
 	}
@@ -133,7 +133,7 @@ static int say_where(const struct leat_lane *lane, const struct leat_record *rec
 	if ((rc != LEAT_ECORRUPT && rc != LEAT_EFOREIGN) || !fault)
 		return rc;
 	const struct leat_fault inner = *fault;
-	return leat_fail(fault, rc, "%s[%d] is damaged at offset %lld: %s", lane->changelog, (int)lane->task, (long long)record->offset, inner.text);
+	return leat_fail(fault, rc, "%s[%d] cannot be read at offset %lld: %s", lane->changelog, (int)lane->task, (long long)record->offset, inner.text);
 }
 
 static int write_restored(struct leat_lane *lane, int64_t position, struct leat_fault *fault)

@@ -339,39 +339,18 @@ static struct leat_bytes new_key(const struct leat_column *column, size_t row, c
 	return leat_bytes(number, (size_t)snprintf(number, 24, "%lld", (long long)column->ints[row]));
 }
 
-static int put_item(struct leat_lane *lane, struct leat_rekey_out *out, struct leat_outlet_item where, const struct head *head, struct leat_bytes key)
-{
-	struct leat_outlet *outlet = &lane->outlets[out->outlet];
-	struct leat_outlet_item *item = leat_outlet_add(outlet);
-	if (!item)
-		return LEAT_ENOMEM;
-	item->arrival = where.arrival;
-	item->node = where.node;
-	item->partition = where.partition;
-	item->timestamp_ms = where.timestamp_ms;
-	LEAT_TRY(leat_outlet_key(outlet, item, key));
-	item->value_at = (uint32_t)outlet->bytes.length;
-	return leat_buffer_append(&outlet->bytes, head, sizeof *head);
-}
-
-static void end_item(struct leat_outlet *outlet)
-{
-	struct leat_outlet_item *item = &outlet->items[outlet->count - 1];
-	item->value_length = (uint32_t)(outlet->bytes.length - item->value_at);
-}
-
-/* Once per receiver, before the first row: what is not committed is sent anew, by a task that was opened anew. */
-static int tell_columns(struct leat_lane *lane, struct leat_rekey_out *out, struct leat_outlet_item where)
+/* Once per receiver, before the first row goes: what is not committed is sent anew, by a task that was opened anew. */
+static int tell_columns(struct leat_lane *lane, struct leat_rekey_out *out, int32_t receiver, struct leat_fault *fault)
 {
 	struct head head = { .version = VERSION, .kind = COLUMNS, .sender = (uint16_t)lane->task, .fingerprint = out->ours.fingerprint };
-	struct leat_buffer *bytes = &lane->outlets[out->outlet].bytes;
-	if (out->told[where.partition] || out->ours.list.length > LEAT_REKEY_LIST_MAX)
+	if (out->told[receiver] || out->ours.list.length > LEAT_REKEY_LIST_MAX)
 		return 0;
-	where.timestamp_ms = 0;
-	LEAT_TRY(put_item(lane, out, where, &head, leat_bytes(NULL, 0)));
-	LEAT_TRY(leat_buffer_append(bytes, out->ours.list.data, out->ours.list.length));
-	end_item(&lane->outlets[out->outlet]);
-	out->told[where.partition] = true;
+	lane->scratch.length = 0;
+	LEAT_TRY(leat_buffer_append(&lane->scratch, &head, sizeof head));
+	LEAT_TRY(leat_buffer_append(&lane->scratch, out->ours.list.data, out->ours.list.length));
+	const struct leat_record record = { .timestamp_ms = -1, .value = leat_bytes(lane->scratch.data, lane->scratch.length) };
+	LEAT_TRY(lane->ops->session_send(lane->session, lane->outlets[out->outlet].topic, receiver, &record, 0, fault));
+	out->told[receiver] = true;
 	return 0;
 }
 
@@ -384,33 +363,42 @@ static int64_t timestamp_for(const struct leat_lane *lane, struct leat_rekey_out
 	return time_ms <= out->present_ms + ahead_ms / 2 || time_ms == INT64_MAX ? 0 : time_ms - ahead_ms / 2;
 }
 
-static int send_row(struct leat_lane *lane, struct leat_node_run *node, struct leat_rekey_out *out, size_t row)
+static int send_row(struct leat_lane *lane, struct leat_node_run *node, struct leat_rekey_out *out, size_t row, struct leat_fault *fault)
 {
 	struct leat_stream_run *run = &lane->streams[node->node->stream];
+	struct leat_outlet *outlet = &lane->outlets[out->outlet];
 	const struct leat_record *record = run->record[row];
 	char number[24];
 	struct leat_bytes key = new_key(&run->columns[node->node->rekey_slot], row, number);
-	struct leat_outlet_item where = { .arrival = run->arrival[row], .node = (uint32_t)(node - lane->nodes) + 1,
-					  .timestamp_ms = timestamp_for(lane, out, LEAT_MAX(run->time_ms[row], run->watermark_ms[row])) };
+	uint32_t order = (uint32_t)(node - lane->nodes) + 1;
 	if (!key.data) {
-		leat_flow_reject(lane, where.arrival, where.node, node->node->id, "null_key", record, NULL);
+		leat_flow_reject(lane, run->arrival[row], order, node->node->id, "null_key", record, NULL);
 		return 0;
 	}
 	struct head head = { .version = VERSION, .kind = ROW, .sender = (uint16_t)lane->task, .origin_source = run->source[row], .origin_partition = (uint16_t)lane->task,
 			     .fingerprint = out->ours.fingerprint, .watermark_ms = run->watermark_ms[row], .time_ms = run->time_ms[row], .id = run->id[row],
 			     .origin_offset = record ? record->offset : -1 };
-	where.partition = leat_partition_of(key.data, key.length, lane->engine->tasks);
-	LEAT_TRY(tell_columns(lane, out, where));
-	LEAT_TRY(put_item(lane, out, where, &head, key));
-	LEAT_TRY(leat_encoder_run(out->encoder, run->columns, row, &lane->outlets[out->outlet].bytes));
-	end_item(&lane->outlets[out->outlet]);
+	int32_t receiver = leat_partition_of(key.data, key.length, lane->engine->tasks);
+	LEAT_TRY(tell_columns(lane, out, receiver, fault));
+	struct leat_outlet_item *item = leat_outlet_add(outlet);
+	if (!item)
+		return LEAT_ENOMEM;
+	item->arrival = run->arrival[row];
+	item->node = order;
+	item->partition = receiver;
+	item->timestamp_ms = timestamp_for(lane, out, LEAT_MAX(head.time_ms, head.watermark_ms));
+	LEAT_TRY(leat_outlet_key(outlet, item, key));
+	item->value_at = (uint32_t)outlet->bytes.length;
+	LEAT_TRY(leat_buffer_append(&outlet->bytes, &head, sizeof head));
+	LEAT_TRY(leat_encoder_run(out->encoder, run->columns, row, &outlet->bytes));
+	item->value_length = (uint32_t)(outlet->bytes.length - item->value_at);
 	return 0;
 }
 
 int leat_rekey_out_rows(struct leat_lane *lane, struct leat_node_run *run, struct leat_rekey_out *out, const uint16_t *rows, size_t count, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < count; i++) {
-		int rc = send_row(lane, run, out, rows[i]);
+		int rc = send_row(lane, run, out, rows[i], fault);
 		if (rc < 0)
 			return leat_fail(fault, rc, "re-keying in '%s': %s", run->node->id, leat_error_text(rc));
 	}
