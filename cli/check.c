@@ -90,7 +90,7 @@ static void print_reference(void)
 	printf("# Reference\n\nMade by `leat operators --markdown` from the program itself; do not edit.\n\n# Operators\n\n");
 	for (size_t i = 0; leat_operators[i]; i++)
 		print_operator(leat_operators[i]);
-	printf("## rekey\n\nSends rows through an internal topic to the task that owns their new key. Operators after it see the field `by` as message key. Columns of type vector do not travel.\n\n"
+	printf("## rekey\n\nSends rows through an internal topic to the task that owns their new key. Operators after it see the field `by` as message key. Columns of type vector do not travel. Rows in flight survive a change of the pipeline: their columns are found by name; what cannot be read goes to the dead letters.\n\n"
 	       "| option | type | default | meaning |\n|---|---|---|---|\n| `by` | field | must be given | string or int field that becomes the key |\n");
 	printf("\n# Expressions\n\n");
 	leat_expression_help(stdout);

@@ -34,6 +34,7 @@
 	X(CSV_TYPE, "csv_type")                                                        \
 	X(TOO_LARGE, "too_large")                                                      \
 	X(BAD_TIME, "bad_time")                                                        \
+	X(INTERNAL_DAMAGED, "internal_damaged")   /* a record of our own topics that we did not write */ \
 	X(NO_MEMORY, "no_memory")
 enum leat_bad {
 #define X(name, text) LEAT_BAD_##name,

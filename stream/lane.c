@@ -106,11 +106,16 @@ static int open_changelog(struct leat_lane *lane, struct leat_fault *fault)
 
 static int restore_record(struct leat_lane *lane, const struct leat_record *record, struct leat_fault *fault)
 {
-	if (!record->key.data || record->key.length < 2)
+	if (!record->key.data || record->key.length < 2) {
+		leat_log_seldom(LEAT_WARNING, lane, 60000, "the record of %s[%d] at offset %lld is none that leat writes; it is left out", lane->changelog, (int)lane->task, (long long)record->offset);
 		return 0;
+	}
 	lane->restored++;
 	lane->restored_row = leat_lane_row_is(record->key);
 	if (lane->restored_row || leat_lane_meaning_is(record->key)) {
+		int64_t positions[LEAT_SOURCES_MAX];
+		if ((lane->restored_row ? leat_lane_row_decode(NULL, record->value, positions) : leat_lane_meaning_check(record->value)) < 0)
+			return leat_fail(fault, LEAT_ECORRUPT, "the task's own row cannot be read");
 		leat_writes_put(lane->writes, lane->store, LEAT_FAMILY_ROWS, record->key, record->value);
 		return 0;
 	}
@@ -121,6 +126,14 @@ static int restore_record(struct leat_lane *lane, const struct leat_record *reco
 	/* Of operators that this pipeline has not. The store goes on saying that it has all up to here, also when the one that has them comes back before anything is committed. */
 	int rc = leat_rows_restore_other(lane->store, record->key, record->value, lane->writes);
 	return rc == LEAT_ECORRUPT || rc == LEAT_EFOREIGN ? 0 : rc;   /* nobody reads it */
+}
+
+static int say_where(const struct leat_lane *lane, const struct leat_record *record, int rc, struct leat_fault *fault)
+{
+	if ((rc != LEAT_ECORRUPT && rc != LEAT_EFOREIGN) || !fault)
+		return rc;
+	const struct leat_fault inner = *fault;
+	return leat_fail(fault, rc, "%s[%d] cannot be read at offset %lld: %s", lane->changelog, (int)lane->task, (long long)record->offset, inner.text);
 }
 
 static int write_restored(struct leat_lane *lane, int64_t position, struct leat_fault *fault)
@@ -151,7 +164,7 @@ static int restore_slice(struct leat_lane *lane, struct leat_fault *fault)
 			return (int)count;
 		for (long i = 0; i < count; i++) {
 			lane->restored_row = false;
-			LEAT_TRY(restore_record(lane, &records[i], fault));
+			LEAT_TRY(say_where(lane, &records[i], restore_record(lane, &records[i], fault), fault));
 			if (may_write(lane))
 				LEAT_TRY(write_restored(lane, records[i].offset + 1, fault));
 		}

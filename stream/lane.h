@@ -96,6 +96,7 @@ struct leat_outlet_item {
 	uint32_t arrival, node;
 	uint32_t key_at, key_length, value_at, value_length;   /* in the outlet's buffer; key_length UINT32_MAX: null */
 	int32_t partition;
+	int64_t timestamp_ms;                /* 0: the present */
 	const struct leat_record *origin;    /* headers handed on, or NULL */
 };
 struct leat_outlet {

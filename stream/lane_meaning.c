@@ -166,6 +166,18 @@ static int put_others(struct leat_lane *lane, struct leat_bytes stored, struct l
 	return more < 0 ? leat_fail(fault, more, "task %d: the row that says what its state means is damaged", (int)lane->task) : 0;
 }
 
+int leat_lane_meaning_check(struct leat_bytes value)
+{
+	struct entry entry;
+	uint32_t version;
+	int more = 1;
+	if (!take(&value, &version, sizeof version) || version == 0)
+		return LEAT_ECORRUPT;
+	while (version == VERSION && more > 0)
+		more = next_entry(&value, &entry);
+	return more < 0 ? more : 0;
+}
+
 static int found(void *self, size_t index, struct leat_bytes value)
 {
 	(void)index;

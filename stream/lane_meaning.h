@@ -15,6 +15,8 @@ bool leat_lane_meaning_is(struct leat_bytes key);
  * May be called again. LEAT_EFOREIGN: which operator, what has changed, what to do. LEAT_ECORRUPT, LEAT_EIO, LEAT_ENOMEM.
  */
 int leat_lane_meaning_open(struct leat_lane *lane, struct leat_fault *fault);
+/* LEAT_ECORRUPT: no version of leat wrote this. */
+int leat_lane_meaning_check(struct leat_bytes value);
 /* The row's value. */
 struct leat_bytes leat_lane_meaning(const struct leat_lane *lane);
 

@@ -57,7 +57,7 @@ static void take_part(struct leat_lane *lane, const struct part *part, const int
 
 int leat_lane_row_decode(struct leat_lane *lane, struct leat_bytes value, int64_t positions[LEAT_SOURCES_MAX])
 {
-	const uint8_t *at = value.data, *end = at + value.length;
+	const uint8_t *at = value.data, *end = value.data ? at + value.length : NULL;
 	struct head head;
 	for (size_t i = 0; i < LEAT_SOURCES_MAX; i++)
 		positions[i] = -1;
@@ -67,8 +67,10 @@ int leat_lane_row_decode(struct leat_lane *lane, struct leat_bytes value, int64_
 	at += sizeof head;
 	if (head.version != VERSION || head.sources > LEAT_SOURCES_MAX)
 		return LEAT_ECORRUPT;
-	lane->watermark_ms = head.watermark_ms;
-	lane->sequence = LEAT_MAX(lane->sequence, head.sequence);
+	if (lane) {
+		lane->watermark_ms = head.watermark_ms;
+		lane->sequence = LEAT_MAX(lane->sequence, head.sequence);
+	}
 	for (uint32_t i = 0; i < head.sources; i++) {
 		struct part part;
 		int64_t marks[MARKS_MAX];
@@ -80,7 +82,8 @@ int leat_lane_row_decode(struct leat_lane *lane, struct leat_bytes value, int64_
 			return LEAT_ECORRUPT;
 		memcpy(marks, at, part.marks * sizeof *marks);
 		at += part.marks * sizeof *marks;
-		take_part(lane, &part, marks, positions);
+		if (lane)
+			take_part(lane, &part, marks, positions);
 	}
 	return at == end ? 0 : LEAT_ECORRUPT;
 }

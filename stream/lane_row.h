@@ -8,7 +8,7 @@ extern const struct leat_bytes leat_lane_row_key;
 bool leat_lane_row_is(struct leat_bytes key);
 /* The row's value as of now, in lane->scratch. LEAT_ENOMEM. */
 int leat_lane_row_encode(struct leat_lane *lane, struct leat_bytes *value);
-/* Reads it back: lane->watermark_ms, and per source max_time_ms, sender marks and the position in @positions (-1 where it says nothing). LEAT_ECORRUPT. */
+/* Reads it back: lane->watermark_ms, and per source max_time_ms, sender marks and the position in @positions (-1 where it says nothing). @lane NULL: only looks whether it could. LEAT_ECORRUPT. */
 int leat_lane_row_decode(struct leat_lane *lane, struct leat_bytes value, int64_t positions[LEAT_SOURCES_MAX]);
 
 #endif

@@ -176,7 +176,7 @@ static int by_arrival(const void *a, const void *b)
 static struct leat_record record_of(const struct leat_outlet *outlet, const struct leat_outlet_item *item)
 {
 	const uint8_t *bytes = outlet->bytes.data;
-	return (struct leat_record){ .timestamp_ms = -1, .key = item->key_length == KEY_NULL ? leat_bytes(NULL, 0) : leat_bytes(bytes + item->key_at, item->key_length),
+	return (struct leat_record){ .timestamp_ms = item->timestamp_ms ? item->timestamp_ms : -1, .key = item->key_length == KEY_NULL ? leat_bytes(NULL, 0) : leat_bytes(bytes + item->key_at, item->key_length),
 				     .value = item->value_length ? leat_bytes(bytes + item->value_at, item->value_length) : leat_bytes("", 0) };
 }
 
@@ -190,19 +190,24 @@ static int send_item(struct leat_lane *lane, const struct leat_outlet *outlet, c
 	return lane->ops->session_send(lane->session, outlet->topic, item->partition, &record, outlet->flags, fault);
 }
 
-/* Runs of items for one partition without headers go as one call. */
+static bool goes_alone(const struct leat_outlet_item *item)
+{
+	return item->origin || item->partition < 0 || item->timestamp_ms;
+}
+
+/* Runs of items for one partition without headers, and of the present, go as one call. */
 static int send_items(struct leat_lane *lane, struct leat_outlet *outlet, struct leat_fault *fault)
 {
 	struct leat_record records[LEAT_BATCH_MAX];
 	for (size_t at = 0; at < outlet->count;) {
 		const struct leat_outlet_item *first = &outlet->items[at];
 		size_t count = 0;
-		if (first->origin || first->partition < 0) {
+		if (goes_alone(first)) {
 			LEAT_TRY(send_item(lane, outlet, first, fault));
 			at++;
 			continue;
 		}
-		while (at + count < outlet->count && count < LEAT_BATCH_MAX && !first[count].origin && first[count].partition == first->partition) {
+		while (at + count < outlet->count && count < LEAT_BATCH_MAX && !goes_alone(&first[count]) && first[count].partition == first->partition) {
 			records[count] = record_of(outlet, &first[count]);
 			count++;
 		}

@@ -495,7 +495,7 @@ static int plan_rekey(struct leat_plan *plan)
 	snprintf(topic, size, "%s.%s", pipeline->name, node->id);
 	node->rekey_source = (int)pipeline->source_count;
 	pipeline->sources[pipeline->source_count++] = (struct leat_source){ .name = node->id, .topic = topic, .stream = node->stream, .rekey = (int)(node - pipeline->nodes),
-									    .time_slot = -1, .id_slot = -1, .on_bad = LEAT_BAD_HALT, .line = node->line };
+									    .time_slot = -1, .id_slot = -1, .line = node->line };
 	return 0;
 }
 

@@ -160,13 +160,26 @@ static int refuse(struct leat_replica *replica, int32_t owner, const struct leat
 	return 0;
 }
 
+static bool is_closing(const struct leat_replica *replica, struct leat_bytes value)
+{
+	int64_t included;
+	if (value.length != (size_t)replica->tasks * sizeof included)
+		return false;
+	for (int32_t sender = 0; sender < replica->tasks; sender++) {
+		memcpy(&included, value.data + (size_t)sender * sizeof included, sizeof included);
+		if (!leat_shared_sequence_is((uint64_t)included))
+			return false;
+	}
+	return true;
+}
+
 static int apply(struct leat_replica *replica, int32_t owner, const struct leat_record *record)
 {
 	struct leat_bytes key = record->key;
 	if (!key.data || key.length < 4 || key.length > LEAT_ROW_KEY_MAX || !record->value.data)
 		return refuse(replica, owner, record);
 	if (key.length == 4 && memcmp(key.data, "\0\0\0\0", 4) == 0) {
-		if (record->value.length != (size_t)replica->tasks * sizeof(int64_t))
+		if (!is_closing(replica, record->value))
 			return refuse(replica, owner, record);
 		return close_commit(replica, owner, record);
 	}

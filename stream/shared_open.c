@@ -20,9 +20,14 @@ void leat_shared_load(struct leat_lane *lane, const int64_t *marks, size_t count
 {
 	struct leat_shared *shared = lane->shared;
 	size_t tasks = (size_t)shared->tasks;
-	memcpy(shared->included, marks, LEAT_MIN(count, tasks) * sizeof *marks);
-	for (size_t owner = 0; tasks + owner < count && owner < tasks; owner++)
-		shared->owners[owner].sent = (uint64_t)marks[tasks + owner];
+	for (size_t i = 0; i < count && i < 2 * tasks; i++) {
+		if (!leat_shared_sequence_is((uint64_t)marks[i]))
+			continue;
+		if (i < tasks)
+			shared->included[i] = marks[i];
+		else
+			shared->owners[i - tasks].sent = (uint64_t)marks[i];
+	}
 }
 
 /* ---- the rows, and what this task has included as owner ---- */

@@ -57,7 +57,7 @@ static struct leat_shared_table *check(struct leat_lane *lane, const struct leat
 	memcpy(&tag, key.data, sizeof tag);
 	memcpy(head, record->value.data, sizeof *head);
 	*bad = LEAT_BAD_BAD_MAGIC;
-	if (head->sender >= (uint32_t)lane->engine->tasks || head->sequence > INT64_MAX || leat_partition_of(key.data + sizeof tag, key.length - sizeof tag, lane->engine->tasks) != lane->task)
+	if (head->sender >= (uint32_t)lane->engine->tasks || !leat_shared_sequence_is(head->sequence) || leat_partition_of(key.data + sizeof tag, key.length - sizeof tag, lane->engine->tasks) != lane->task)
 		return NULL;
 	struct leat_shared_table *table = leat_shared_find(lane->shared, tag);
 	if (table && record->value.length != sizeof *head + table->numbers * sizeof(int64_t))

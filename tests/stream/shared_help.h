@@ -30,7 +30,7 @@ static const struct leat_option item_options[] = {
 };
 static const struct leat_output passed[] = { { .name = "passed", .help = "Every event." }, { 0 } };
 
-static int tally_process(struct leat_task *task, void *self, const struct leat_batch *in)
+static inline int tally_process(struct leat_task *task, void *self, const struct leat_batch *in)
 {
 	const struct item_options *tally = self;
 	for (size_t i = 0; i < in->count; i++) {
@@ -48,12 +48,12 @@ static int tally_process(struct leat_task *task, void *self, const struct leat_b
 }
 
 /* One number of a pseudo-random vector that the event's id gives. */
-static float direction(uint64_t id, int k)
+static inline float direction(uint64_t id, int k)
 {
 	return (float)(int64_t)(leat_mix(id + (uint64_t)k) >> 60) / 8 - 1;
 }
 
-static void learn_init(const void *self, void *entry, struct leat_bytes key)
+static inline void learn_init(const void *self, void *entry, struct leat_bytes key)
 {
 	(void)self;
 	for (int k = 0; k < LEARN; k++)
@@ -61,7 +61,7 @@ static void learn_init(const void *self, void *entry, struct leat_bytes key)
 }
 
 /* The step for a row @q; its curvature is returned. */
-static double learn_step(const float *q, uint64_t id, int64_t n, float *delta, double *guess)
+static inline double learn_step(const float *q, uint64_t id, int64_t n, float *delta, double *guess)
 {
 	double h = 0;
 	*guess = 0;
@@ -75,7 +75,7 @@ static double learn_step(const float *q, uint64_t id, int64_t n, float *delta, d
 }
 
 /* Besides the event's item one drawn among all that are known is pulled to 0, as negatives are. */
-static int pull(struct leat_task *task, uint64_t id)
+static inline int pull(struct leat_task *task, uint64_t id)
 {
 	struct leat_bytes key;
 	const void *entry, *looked_up;
@@ -91,7 +91,7 @@ static int pull(struct leat_task *task, uint64_t id)
 	return leat_delta(task, 0, key, delta, 1. / 64);
 }
 
-static int learn_process(struct leat_task *task, void *self, const struct leat_batch *in)
+static inline int learn_process(struct leat_task *task, void *self, const struct leat_batch *in)
 {
 	const struct item_options *learn = self;
 	for (size_t i = 0; i < in->count; i++) {
@@ -116,7 +116,7 @@ static const struct leat_operator operator_tally = {
 	.columns = (const struct leat_added_column[]){ { "seen", LEAT_INT, 0, "Events of the item so far." }, { 0 } },
 	.tables = (const struct leat_table[]){ { .name = "rows", .kind = LEAT_SHARED, .merge = LEAT_MERGE_SUM, .entry_size = TALLY * sizeof(int64_t), .version = 1, .key_option = "item", .help = "." }, { 0 } },
 };
-static int pass_process(struct leat_task *task, void *self, const struct leat_batch *in)
+static inline int pass_process(struct leat_task *task, void *self, const struct leat_batch *in)
 {
 	(void)self;
 	for (size_t i = 0; i < in->count; i++)
@@ -149,26 +149,26 @@ static const char both[] = "operators: [ { id: tally, use: tally, from: in, with
 			   "sinks: { out: { from: learn, topic: out, format: json, record: \"item:string seen:int? guess:double?\" } }\n";
 static const char neither[] = "operators: [ { id: pass, use: pass, from: in } ]\nsinks: { out: { from: pass, topic: out, format: json, record: \"item:string\" } }\n";
 
-static int64_t world_wall(void *self)
+static inline int64_t world_wall(void *self)
 {
 	return 1700000000000 + ((struct world *)self)->now_us / 1000;
 }
 
 /* Time passes by being looked at. */
-static int64_t world_mono(void *self)
+static inline int64_t world_mono(void *self)
 {
 	struct world *world = self;
 	return world->now_us += world->tick_us;
 }
 
-static void must(int rc, const struct leat_fault *fault, const char *what)
+static inline void must(int rc, const struct leat_fault *fault, const char *what)
 {
 	if (rc < 0)
 		print_error("%s: %s (%s)\n", what, fault->text, leat_error_text(rc));
 	assert_true(rc >= 0);
 }
 
-static void plan(struct world *world)
+static inline void plan(struct world *world)
 {
 	char text[2048];
 	struct leat_fault fault = { 0 };
@@ -177,21 +177,21 @@ static void plan(struct world *world)
 	must(leat_pipeline_parse(&world->pipeline, "w.yaml", text, (size_t)length, NULL, &fault), &fault, "pipeline");
 }
 
-static void make_topic(struct world *world, const char *name, int32_t partitions, bool compacted)
+static inline void make_topic(struct world *world, const char *name, int32_t partitions, bool compacted)
 {
 	struct leat_topic_spec spec = { .name = name, .partitions = partitions, .retention_ms = -1, .compacted = compacted };
 	struct leat_fault fault = { 0 };
 	must(world->transport->ops->create(world->transport, &spec, &fault), &fault, name);
 }
 
-static void open_replica(struct world *world)
+static inline void open_replica(struct world *world)
 {
 	struct leat_fault fault = { 0 };
 	if (world->pipeline->deltas_source >= 0)
 		must(leat_replica_open(&world->engine.replica, world->pipeline, world->transport, world->tasks, &fault), &fault, "replica");
 }
 
-static void open_world(struct world *world)
+static inline void open_world(struct world *world)
 {
 	struct leat_fault fault = { 0 };
 	const struct leat_pair_text settings[] = { { "socket", "off" }, { world->setting, world->value }, { NULL, NULL } };
@@ -209,7 +209,7 @@ static void open_world(struct world *world)
 	open_replica(world);
 }
 
-static struct world *make_world(int32_t tasks, int batch, const char *operators)
+static inline struct world *make_world(int32_t tasks, int batch, const char *operators)
 {
 	struct world *world = calloc(1, sizeof *world);
 	struct leat_fault fault = { 0 };
@@ -229,7 +229,7 @@ static struct world *make_world(int32_t tasks, int batch, const char *operators)
 }
 
 /* As kill -9 leaves a worker: nothing is committed, nothing is written any more. */
-static void drop(struct leat_worker *worker)
+static inline void drop(struct leat_worker *worker)
 {
 	if (!worker->session)
 		return;
@@ -237,7 +237,7 @@ static void drop(struct leat_worker *worker)
 	leat_worker_close(worker, false);
 }
 
-static void close_world(struct world *world)
+static inline void close_world(struct world *world)
 {
 	drop(&world->workers[0]);
 	drop(&world->workers[1]);
@@ -247,7 +247,7 @@ static void close_world(struct world *world)
 	leat_pipeline_free(world->pipeline);
 }
 
-static int remove_one(const char *path, const struct stat *about, int flag, struct FTW *where)
+static inline int remove_one(const char *path, const struct stat *about, int flag, struct FTW *where)
 {
 	(void)about;
 	(void)flag;
@@ -255,7 +255,7 @@ static int remove_one(const char *path, const struct stat *about, int flag, stru
 	return remove(path);
 }
 
-static void free_world(struct world *world)
+static inline void free_world(struct world *world)
 {
 	close_world(world);
 	leat_storage_close(world->storage);
@@ -266,7 +266,7 @@ static void free_world(struct world *world)
 
 /* ---- records ---- */
 
-static struct leat_session *open_writer(struct world *world)
+static inline struct leat_session *open_writer(struct world *world)
 {
 	struct leat_session_config config = { .worker = -1, .tasks = world->tasks, .memory = 16 << 20 };
 	struct leat_session *session;
@@ -275,14 +275,14 @@ static struct leat_session *open_writer(struct world *world)
 	return session;
 }
 
-static void close_writer(struct world *world, struct leat_session *session)
+static inline void close_writer(struct world *world, struct leat_session *session)
 {
 	struct leat_fault fault = { 0 };
 	must(world->transport->ops->session_commit(session, NULL, 0, "", &fault), &fault, "write");
 	world->transport->ops->session_close(session, true);
 }
 
-static void put(struct world *world, const char *topic, int32_t partition, struct leat_bytes key, struct leat_bytes value, int64_t timestamp_ms)
+static inline void put(struct world *world, const char *topic, int32_t partition, struct leat_bytes key, struct leat_bytes value, int64_t timestamp_ms)
 {
 	struct leat_session *session = open_writer(world);
 	const struct leat_record record = { .timestamp_ms = timestamp_ms, .key = key, .value = value };
@@ -291,13 +291,13 @@ static void put(struct world *world, const char *topic, int32_t partition, struc
 	close_writer(world, session);
 }
 
-static void item_name(int item, char out[16])
+static inline void item_name(int item, char out[16])
 {
 	snprintf(out, 16, "item-%d", item);
 }
 
 /* @count events spread over the tasks; a third of them on item 0. */
-static void feed_to(struct world *world, int count, int32_t task)
+static inline void feed_to(struct world *world, int count, int32_t task)
 {
 	struct leat_session *session = open_writer(world);
 	struct leat_fault fault = { 0 };
@@ -314,14 +314,14 @@ static void feed_to(struct world *world, int count, int32_t task)
 	close_writer(world, session);
 }
 
-static void feed(struct world *world, int count)
+static inline void feed(struct world *world, int count)
 {
 	feed_to(world, count, -1);
 }
 
 typedef void each_record(void *self, const struct leat_record *record);
 
-static void read_topic(struct world *world, const char *topic, int32_t partition, each_record *each, void *self)
+static inline void read_topic(struct world *world, const char *topic, int32_t partition, each_record *each, void *self)
 {
 	const struct leat_transport_ops *ops = world->transport->ops;
 	struct leat_reader *reader;
@@ -341,14 +341,14 @@ static void read_topic(struct world *world, const char *topic, int32_t partition
 	ops->reader_close(reader);
 }
 
-static void add_line(void *self, const struct leat_record *record)
+static inline void add_line(void *self, const struct leat_record *record)
 {
 	leat_buffer_printf(self, "%.*s\n", (int)record->value.length, (const char *)record->value.data);
 }
 
 /* ---- workers ---- */
 
-static void start_worker(struct world *world, int number)
+static inline void start_worker(struct world *world, int number)
 {
 	struct leat_fault fault = { 0 };
 	struct leat_worker *worker = &world->workers[number];
@@ -356,7 +356,7 @@ static void start_worker(struct world *world, int number)
 	must(leat_worker_open(worker, &fault), &fault, "worker");
 }
 
-static long step(struct world *world, int number)
+static inline long step(struct world *world, int number)
 {
 	struct leat_fault fault = { 0 };
 	bool idle;
@@ -366,7 +366,7 @@ static long step(struct world *world, int number)
 }
 
 /* Nothing is pending, gathered or to be read in any task. */
-static bool is_quiet(const struct world *world, int number)
+static inline bool is_quiet(const struct world *world, int number)
 {
 	const struct leat_worker *worker = &world->workers[number];
 	for (int32_t task = 0; worker->session && task < world->tasks; task++) {
@@ -385,7 +385,7 @@ static bool is_quiet(const struct world *world, int number)
 	return true;
 }
 
-static void drain(struct world *world)
+static inline void drain(struct world *world)
 {
 	for (int quiet = 0, round = 0; quiet < 3; round++) {
 		assert_true(round < 100000);
@@ -397,7 +397,7 @@ static void drain(struct world *world)
 	}
 }
 
-static struct leat_lane *lane_of(const struct world *world, int32_t task)
+static inline struct leat_lane *lane_of(const struct world *world, int32_t task)
 {
 	for (int number = 0; number < 2; number++)
 		if (world->workers[number].session && world->workers[number].lanes[task])
@@ -405,7 +405,7 @@ static struct leat_lane *lane_of(const struct world *world, int32_t task)
 	return NULL;
 }
 
-static void run_until_running(struct world *world)
+static inline void run_until_running(struct world *world)
 {
 	for (int round = 0; round < 1000; round++) {
 		bool all = true;
@@ -421,7 +421,7 @@ static void run_until_running(struct world *world)
 }
 
 /* What task @task sees of @item in table @table (0: tally, 1: learn); NULL: nothing known. */
-static const void *view(const struct world *world, int32_t task, int table, int item)
+static inline const void *view(const struct world *world, int32_t task, int table, int item)
 {
 	char name[16];
 	struct leat_row *row;
@@ -432,7 +432,7 @@ static const void *view(const struct world *world, int32_t task, int table, int 
 	return row->present >> of->view_index & 1 ? (const uint8_t *)row + of->offset : NULL;
 }
 
-static void sums_are_exact(const struct world *world)
+static inline void sums_are_exact(const struct world *world)
 {
 	for (int32_t task = 0; task < world->tasks; task++)
 		for (int item = 0; item < ITEMS; item++) {
@@ -444,7 +444,7 @@ static void sums_are_exact(const struct world *world)
 	assert_int_equal(own_deltas_unread, 0);
 }
 
-static void views_agree(const struct world *world)
+static inline void views_agree(const struct world *world)
 {
 	for (int item = 0; item < ITEMS; item++)
 		for (int32_t task = 1; task < world->tasks; task++) {
@@ -460,12 +460,12 @@ static void views_agree(const struct world *world)
 struct item { char name[16]; int64_t seen; bool known; int64_t grid[LEARN]; float q[LEARN]; };
 struct program { struct item items[ITEMS]; struct leat_buffer out; uint64_t topic; };
 
-static int by_name(const void *a, const void *b)
+static inline int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
 }
 
-static void add_to(struct item *item, const float *delta)
+static inline void add_to(struct item *item, const float *delta)
 {
 	for (int k = 0; k < LEARN; k++) {
 		item->grid[k] += leat_grid_from((double)delta[k]);
@@ -474,7 +474,7 @@ static void add_to(struct item *item, const float *delta)
 	item->known = true;
 }
 
-static void pull_one(struct program *program, uint64_t id)
+static inline void pull_one(struct program *program, uint64_t id)
 {
 	struct item *known[ITEMS];
 	float delta[LEARN];
@@ -489,7 +489,7 @@ static void pull_one(struct program *program, uint64_t id)
 	add_to(known[id % count], delta);
 }
 
-static void sequential_event(void *self, const struct leat_record *record)
+static inline void sequential_event(void *self, const struct leat_record *record)
 {
 	struct program *program = self;
 	json_t *event = json_loadb((const char *)record->value.data, record->value.length, 0, NULL);
@@ -507,7 +507,7 @@ static void sequential_event(void *self, const struct leat_record *record)
 	json_decref(event);
 }
 
-static void run_program(struct world *world, struct program *program)
+static inline void run_program(struct world *world, struct program *program)
 {
 	*program = (struct program){ .topic = leat_hash("in", 2) };
 	for (int i = 0; i < ITEMS; i++) {
@@ -521,14 +521,14 @@ static void run_program(struct world *world, struct program *program)
 	read_topic(world, "in", 0, sequential_event, program);
 }
 
-static void add_row(void *self, const struct leat_record *record)
+static inline void add_row(void *self, const struct leat_record *record)
 {
 	json_t *row = json_loadb((const char *)record->value.data, record->value.length, 0, NULL);
 	leat_buffer_printf(self, "%s %lld %a\n", json_string_value(json_object_get(row, "item")), (long long)json_integer_value(json_object_get(row, "seen")), json_number_value(json_object_get(row, "guess")));
 	json_decref(row);
 }
 
-static void same_as_the_program(struct world *world)
+static inline void same_as_the_program(struct world *world)
 {
 	struct program program;
 	struct leat_buffer out = { 0 };

@@ -394,116 +394,6 @@ static void tables_that_were_left_out_come_back_as_they_were(void **state)
 	free_world(world);
 }
 
-/* ---- hostile records ---- */
-
-static int32_t owner_of(const struct world *world, const char *key)
-{
-	return leat_partition_of(key, strlen(key), world->tasks);
-}
-
-struct forged { uint8_t bytes[2048]; size_t length; };
-
-static struct leat_bytes delta_of(struct forged *forged, uint32_t sender, uint64_t sequence, double curvature, const int64_t *numbers, size_t count)
-{
-	const struct leat_delta_head head = { sender, 0, sequence, curvature };
-	memcpy(forged->bytes, &head, sizeof head);
-	memcpy(forged->bytes + sizeof head, numbers, count * sizeof *numbers);
-	return leat_bytes(forged->bytes, sizeof head + count * sizeof *numbers);
-}
-
-static struct leat_bytes key_of(struct forged *forged, uint32_t tag, const char *key)
-{
-	memcpy(forged->bytes, &tag, sizeof tag);
-	memcpy(forged->bytes + sizeof tag, key, strlen(key));
-	return leat_bytes(forged->bytes, sizeof tag + strlen(key));
-}
-
-static void a_delta_that_no_task_sent_halts_the_task_with_its_place(void **state)
-{
-	(void)state;
-	const int64_t numbers[8] = { 1, 2 };
-	for (int kind = 0; kind < 8; kind++) {
-		struct world *world = make_world(4, 16, both);
-		open_world(world);
-		uint32_t tag = world->pipeline->nodes[0].table[0].tag;
-		int32_t owner = owner_of(world, "item-1");
-		struct forged key_room, room;
-		struct leat_bytes key = key_of(&key_room, tag, "item-1"), value = delta_of(&room, 0, 1, 0, numbers, TALLY);
-		int32_t partition = owner;
-		static uint8_t longest[1100] = { 1 };
-		switch (kind) {
-		case 0: key = leat_bytes(NULL, 0); break;
-		case 1: key.length = 3; break;
-		case 2: key = leat_bytes(longest, sizeof longest); break;
-		case 3: value.length = sizeof(struct leat_delta_head) - 1; break;
-		case 4: value = delta_of(&room, 4, 1, 0, numbers, TALLY); break;
-		case 5: value = delta_of(&room, 0, 1, 0, numbers, TALLY + 1); break;
-		case 6: value = delta_of(&room, 0, UINT64_MAX, 0, numbers, TALLY); break;
-		case 7: partition = (owner + 1) % 4; break;
-		}
-		put(world, "w.deltas", partition, key, value, 5);
-		start_worker(world, 0);
-		struct leat_fault fault = { 0 };
-		bool idle;
-		long rc = 0;
-		/* What lies before it is committed first, after a pause of 100 ms. */
-		for (int i = 0; i < 500 && rc >= 0; i++)
-			rc = leat_worker_step(&world->workers[0], 0, &idle, &fault);
-		assert_int_equal(rc, LEAT_ECORRUPT);
-		assert_non_null(strstr(fault.text, "w.deltas["));
-		assert_non_null(strstr(fault.text, "offset 0"));
-		free_world(world);
-	}
-}
-
-static void deltas_with_any_numbers_are_merged_without_harm(void **state)
-{
-	(void)state;
-	struct world *world = make_world(4, 16, both);
-	open_world(world);
-	struct forged key_room, room;
-	const int64_t numbers[3] = { INT64_MAX, INT64_MIN, 1 };
-	const double curvatures[] = { (double)NAN, (double)INFINITY, -1, 1e300, 0 };
-	for (uint32_t t = 0; t < 2; t++)
-		for (size_t i = 0; i < LEAT_COUNT_OF(curvatures); i++)
-			for (uint32_t sender = 0; sender < 4; sender++)
-				put(world, "w.deltas", owner_of(world, "x"), key_of(&key_room, world->pipeline->nodes[t].table[0].tag, "x"), delta_of(&room, sender, INT64_MAX, curvatures[i], numbers, t ? LEARN : TALLY), 5);
-	put(world, "w.deltas", owner_of(world, "x"), key_of(&key_room, 12345, "x"), delta_of(&room, 0, 7, 0, numbers, 3), 5);
-	start_worker(world, 0);
-	feed(world, 100);
-	for (int i = 0; i < 100; i++)
-		step(world, 0);
-	assert_true(lane_of(world, owner_of(world, "x"))->intakes[world->pipeline->deltas_source].next_offset > 0);
-	free_world(world);
-}
-
-static void rows_that_no_owner_wrote_are_counted_and_left_out(void **state)
-{
-	(void)state;
-	struct world *world = make_world(4, 16, both);
-	open_world(world);
-	feed(world, 100);
-	start_worker(world, 0);
-	drain(world);
-	uint32_t tag = world->pipeline->nodes[0].table[0].tag;
-	struct forged room;
-	const int64_t numbers[8] = { -1, -1 };
-	static const uint8_t closing[4], longest[1100] = { 1 };
-	int32_t owner = owner_of(world, "item-1");
-	put(world, "w.shared", owner, leat_bytes(closing, 3), leat_bytes(numbers, 16), 5);
-	put(world, "w.shared", owner, leat_bytes(longest, sizeof longest), leat_bytes(numbers, 16), 5);
-	put(world, "w.shared", owner, key_of(&room, tag, "item-1"), leat_bytes(NULL, 0), 5);
-	put(world, "w.shared", owner, key_of(&room, tag, "item-1"), leat_bytes(numbers, 24), 5);
-	put(world, "w.shared", owner, key_of(&room, tag, "item-1"), leat_bytes(numbers, 15), 5);
-	put(world, "w.shared", (owner + 1) % 4, key_of(&room, tag, "item-1"), leat_bytes(numbers, 16), 5);
-	put(world, "w.shared", owner, leat_bytes(closing, 4), leat_bytes(numbers, 8), 5);
-	feed(world, 100);
-	drain(world);
-	sums_are_exact(world);
-	assert_int_equal(leat_replica_refused(world->engine.replica), 7);
-	free_world(world);
-}
-
 static void a_key_too_long_for_a_shared_row_is_a_bad_event(void **state)
 {
 	(void)state;
@@ -768,9 +658,6 @@ int main(void)
 		cmocka_unit_test(an_owner_that_is_away_loses_nothing),
 		cmocka_unit_test(what_waits_for_an_owner_is_bounded),
 		cmocka_unit_test(tables_that_were_left_out_come_back_as_they_were),
-		cmocka_unit_test(a_delta_that_no_task_sent_halts_the_task_with_its_place),
-		cmocka_unit_test(deltas_with_any_numbers_are_merged_without_harm),
-		cmocka_unit_test(rows_that_no_owner_wrote_are_counted_and_left_out),
 		cmocka_unit_test(a_key_too_long_for_a_shared_row_is_a_bad_event),
 		cmocka_unit_test(an_allocation_that_fails_loses_nothing),
 		cmocka_unit_test(opening_without_memory_fails_and_can_be_tried_again),
