@@ -99,16 +99,29 @@ static int create_topic(struct leat *leat, const char *name, int32_t partitions,
 	return rc;
 }
 
-/* Creates @name if it is absent, with as many partitions as there are tasks; one that is there stays as it is. */
-static int ensure_topic(struct leat *leat, const char *name, bool compacted, struct leat_fault *fault)
+/* Creates @name if it is absent, with as many partitions as there are tasks; one that is there, or that somebody else makes meanwhile, stays as it is. */
+static int ensure_topic(struct leat *leat, const char *name, bool compacted, int32_t *partitions, struct leat_fault *fault)
 {
-	int32_t partitions;
-	int rc = leat->transport->ops->partitions(leat->transport, name, &partitions, fault);
+	int rc = leat->transport->ops->partitions(leat->transport, name, partitions, fault);
 	if (rc != LEAT_ENOTFOUND)
 		return rc;
-	LEAT_TRY(create_topic(leat, name, leat->engine.tasks, compacted, 0, false, fault));
+	rc = create_topic(leat, name, leat->engine.tasks, compacted, 0, false, fault);
+	if (rc == LEAT_ECONFIG)
+		return leat->transport->ops->partitions(leat->transport, name, partitions, fault);
+	LEAT_TRY(rc);
+	*partitions = leat->engine.tasks;
 	leat_log(LEAT_INFO, "topic %s made with %d partitions", name, (int)leat->engine.tasks);
 	return 0;
+}
+
+/* A producer's first record may make an input just after it was counted as absent, with as many partitions as the broker likes. */
+static int ensure_input(struct leat *leat, const char *name, struct leat_fault *fault)
+{
+	int32_t partitions;
+	LEAT_TRY(ensure_topic(leat, name, false, &partitions, fault));
+	if (partitions == leat->engine.tasks)
+		return 0;
+	return leat_fail(fault, LEAT_ERETRY, "the input %s has come to be with %d partitions meanwhile, all inputs are counted again", name, (int)partitions);
 }
 
 static int count_tasks(struct leat *leat, struct leat_fault *fault)
@@ -141,18 +154,19 @@ static int make_topics(struct leat *leat, struct leat_fault *fault)
 {
 	const struct leat_pipeline *pipeline = leat->pipeline;
 	char changelog[256];
+	int32_t partitions;
 	LEAT_TRY(count_tasks(leat, fault));
-	for (size_t i = 0; i < pipeline->source_count; i++) {
+	for (size_t i = 0; i < pipeline->source_count; i++)
+		if (pipeline->sources[i].rekey < 0 && !pipeline->sources[i].deltas)
+			LEAT_TRY(ensure_input(leat, pipeline->sources[i].topic, fault));
+	for (size_t i = 0; i < pipeline->source_count; i++)
 		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
 			LEAT_TRY(create_topic(leat, pipeline->sources[i].topic, leat->engine.tasks, false, -1, true, fault));
-		else
-			LEAT_TRY(ensure_topic(leat, pipeline->sources[i].topic, false, fault));
-	}
 	for (size_t i = 0; i < pipeline->table_count; i++)
 		if (pipeline->tables[i].topic)
-			LEAT_TRY(ensure_topic(leat, pipeline->tables[i].topic, true, fault));
+			LEAT_TRY(ensure_topic(leat, pipeline->tables[i].topic, true, &partitions, fault));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
-		LEAT_TRY(ensure_topic(leat, pipeline->sinks[i].topic, false, fault));
+		LEAT_TRY(ensure_topic(leat, pipeline->sinks[i].topic, false, &partitions, fault));
 	if (pipeline->deltas_source >= 0) {
 		snprintf(changelog, sizeof changelog, "%s.shared", pipeline->name);
 		LEAT_TRY(create_topic(leat, changelog, leat->engine.tasks, true, 0, true, fault));

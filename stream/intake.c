@@ -215,6 +215,8 @@ static int refill(struct leat_lane *lane, struct leat_intake *intake, int64_t no
 {
 	bool at_end = false;
 	long count = lane->ops->feed_take(intake->feed, &intake->records, &at_end, fault);
+	if (count == LEAT_ENOTFOUND)   /* opening again finds out whether it is gone, or was made again, or never left */
+		return leat_fail(fault, LEAT_EABORT, "%s[%d] was not there for a moment: what is not committed is done again", intake->source->topic, (int)lane->task);
 	if (count < 0)
 		return (int)count;
 	intake->taken = (size_t)count;

@@ -85,7 +85,7 @@ static int flush_all(struct leat_session *session, struct leat_fault *fault)
 static int flush_or_abort(struct leat_session *session, struct leat_fault *fault)
 {
 	int rc = flush_all(session, fault);
-	if (rc >= 0 || rc == LEAT_EFENCED || rc == LEAT_ELIMIT)   /* a record too large for the broker would be too large again */
+	if (rc >= 0 || rc == LEAT_EFENCED || rc == LEAT_ELIMIT || rc == LEAT_EGAP)   /* what would be the same again: a record too large for the broker, a changelog that began anew */
 		return rc;
 	if (fault)
 		fault->code = LEAT_EABORT;

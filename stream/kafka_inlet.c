@@ -18,6 +18,20 @@ void kafka_nudge(rd_kafka_t *rk, const char *topic, int32_t partition)
 	rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, NUDGE_MS);
 }
 
+static _Thread_local struct kafka_inlet *filling;
+
+/* librdkafka tells of a partition that is gone by this callback, from within the taking from the partition's own queue. */
+void kafka_inlet_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+	static const char key;
+	struct kafka_inlet *inlet = filling;
+	(void)opaque;
+	if (inlet && inlet->rc == 0 && (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART))
+		inlet->rc = kafka_fail(&inlet->fault, (rd_kafka_resp_err_t)code, "%s [%d]: deleted, perhaps to be made again", inlet->name, (int)inlet->partition);
+	else
+		leat_log_seldom(LEAT_WARNING, &key, 10000, "kafka consumer %s: %s: %s", rd_kafka_name(rk), rd_kafka_err2name(code), reason);
+}
+
 int kafka_inlet_start(struct kafka_inlet *inlet, rd_kafka_t *rk, const char *topic, int32_t partition, int64_t offset, int wake_fd, struct leat_fault *fault)
 {
 	static const uint64_t one = 1;
@@ -188,8 +202,10 @@ static bool fill(struct kafka_inlet *inlet, int64_t wait_ms)
 		return false;
 	/* With a time-out librdkafka waits for all that was asked for, so only one record is waited for. */
 	rd_kafka_message_t *taken[LEAT_BATCH_MAX];
+	filling = inlet;
 	ssize_t count = before > 0 ? rd_kafka_consume_batch_queue(inlet->queue, 0, taken, free_slots)
 				   : rd_kafka_consume_batch_queue(inlet->queue, (int)LEAT_MIN(wait_ms, (int64_t)60000), taken, 1);
+	filling = NULL;
 	size_t bytes = 0, shown = 0;
 	for (ssize_t i = 0; i < count; i++)
 		if (take_message(inlet, taken[i])) {

@@ -120,6 +120,7 @@ struct kafka_inlet {
 	int rc;                               /* what ended it, after the records before it                        */
 	struct leat_fault fault;
 };
+void kafka_inlet_error(rd_kafka_t *rk, int code, const char *reason, void *opaque);   /* error callback of the clients that read */
 int kafka_inlet_start(struct kafka_inlet *inlet, rd_kafka_t *rk, const char *topic, int32_t partition, int64_t offset, int wake_fd, struct leat_fault *fault);
 void kafka_inlet_stop(struct kafka_inlet *inlet);             /* accepts one that never started */
 /* Shows more records, without waiting. True: librdkafka sleeps because it was full, and should be woken now. */
@@ -156,6 +157,7 @@ struct kafka_producer {
 	int64_t *row_ends;                    /* by task: offset after the last row delivered; borrowed from the session */
 	int32_t tasks;
 	rd_kafka_resp_err_t failed;           /* first delivery that failed, and where */
+	bool made_again;                      /* a changelog began anew: @failed_at    */
 	char failed_at[300];
 	_Atomic unsigned disconnects;
 };

@@ -17,6 +17,10 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 			snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
 		}
 	} else if (tag > 0 && tag <= producer->tasks && producer->row_ends) {
+		if (message->offset < producer->row_ends[tag - 1] && !producer->made_again) {
+			producer->made_again = true;
+			snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
+		}
 		producer->row_ends[tag - 1] = LEAT_MAX(producer->row_ends[tag - 1], message->offset + 1);
 	}
 }
@@ -213,6 +217,9 @@ int kafka_producer_send_many(struct kafka_producer *producer, const char *topic,
 int kafka_producer_flush(struct kafka_producer *producer, int64_t deadline_ms, struct leat_fault *fault)
 {
 	rd_kafka_resp_err_t err = rd_kafka_flush(producer->rk, LEAT_MAX(kafka_left_ms(deadline_ms), 1));
+	if (producer->made_again)
+		return leat_fail(fault, LEAT_EGAP, "the changelog %s was deleted and made again while we ran: it lacks the state so far. A restart goes on with the local state where it is complete, else it says so; "
+				 "--accept-state-loss begins with what the changelog has", producer->failed_at);
 	if (producer->failed)
 		return kafka_fail(fault, producer->failed, "writing to %s", producer->failed_at);
 	return err ? kafka_fail(fault, err, "%d records wait to be acknowledged", rd_kafka_outq_len(producer->rk)) : 0;

@@ -255,6 +255,8 @@ int kafka_client_new(struct leat_kafka *kafka, enum kafka_role role, const struc
 	*out = NULL;
 	put_ours(&conf, kafka, role, extra);
 	rd_kafka_conf_set_log_cb(conf.conf, log_line);
+	if (role & (KAFKA_READER | KAFKA_DATA))
+		rd_kafka_conf_set_error_cb(conf.conf, kafka_inlet_error);
 	if (extra) {
 		rd_kafka_conf_set_opaque(conf.conf, extra->opaque);
 		if (extra->on_delivery)

@@ -90,7 +90,10 @@ static int fence_dead_owner(struct leat_lane *lane, struct leat_fault *fault)
 static int open_changelog(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int64_t first, end, wall = leat_clock_wall_ms(lane->engine->clock);
-	LEAT_TRY(lane->ops->bounds(lane->engine->transport, lane->changelog, lane->task, &first, &end, fault));
+	int there = lane->ops->bounds(lane->engine->transport, lane->changelog, lane->task, &first, &end, fault);
+	if (there == LEAT_ENOTFOUND)
+		return leat_fail(fault, LEAT_EGAP, "the changelog %s is gone. A restart makes it again, empty, and says what that means for the state", lane->changelog);
+	LEAT_TRY(there);
 	if (lane->meta.changelog_offset > end) {
 		if (!lane->engine->accept_state_loss)
 			return leat_fail(fault, LEAT_EGAP, "the state of task %d is ahead of its changelog %s (%lld > %lld): the topic was made again or lost committed records. --accept-state-loss goes on with what the changelog has",
@@ -227,6 +230,28 @@ static int positions_agree(struct leat_lane *lane)
 
 /* ---- slices ---- */
 
+/* 1: yes. 0: not yet: a broker that has just come back may not show its newest records. */
+static int positions_are_there(struct leat_lane *lane, struct leat_fault *fault)
+{
+	for (size_t i = 0; i < lane->pipeline->source_count; i++) {
+		const char *topic = lane->pipeline->sources[i].topic;
+		int64_t first, end, offset = lane->intakes[i].next_offset;
+		LEAT_TRY(lane->ops->bounds(lane->engine->transport, topic, lane->task, &first, &end, fault));
+		if (offset <= end)
+			continue;
+		if (lane->engine->accept_state_loss) {
+			leat_log(LEAT_WARNING, "%s[%d] ends at %lld, before the position %lld: it is read from its start (--accept-state-loss)", topic, (int)lane->task, (long long)end, (long long)offset);
+			lane->intakes[i].next_offset = first;
+			continue;
+		}
+		if (leat_clock_mono_us(lane->engine->clock) - lane->opened_us < DISAGREE_US)
+			return 0;
+		return leat_fail(fault, LEAT_EGAP, "%s[%d] ends at %lld, before the position %lld: the topic was made again or lost records. --accept-state-loss reads what is there from its start, "
+				 "with the state as it is", topic, (int)lane->task, (long long)end, (long long)offset);
+	}
+	return 1;
+}
+
 static int start_intakes(struct leat_lane *lane, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->pipeline->source_count; i++) {
@@ -290,7 +315,10 @@ static int still_disagree(struct leat_lane *lane, struct leat_fault *fault)
 	if (now - lane->disagree_us < DISAGREE_US)
 		return 0;
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
-		if (lane->row_positions[i] != lane->intakes[i].next_offset)
+		if (lane->row_positions[i] >= 0 && lane->intakes[i].next_offset < 0)
+			return leat_fail(fault, LEAT_EGAP, "%s[%d] has no committed position, but the state of task %d stands for %lld: the topic was deleted, which takes its positions along, or they expired. "
+					 "--accept-state-loss goes on with what is in it now and the state as it is", lane->pipeline->sources[i].topic, (int)lane->task, (int)lane->task, (long long)lane->row_positions[i]);
+		else if (lane->row_positions[i] != lane->intakes[i].next_offset)
 			return leat_fail(fault, LEAT_EGAP, "%s[%d]: the group's position is %lld, but the state of task %d stands for %lld: somebody moved the positions. Move them back, or skip with `leat skip`; "
 					 "--accept-state-loss goes on from the group's position with the state as it is", lane->pipeline->sources[i].topic, (int)lane->task,
 					 (long long)lane->intakes[i].next_offset, (int)lane->task, (long long)lane->row_positions[i]);
@@ -332,6 +360,9 @@ static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 		return known < 0 ? known : wait_or_give_up(lane, fault);
 	}
 	LEAT_TRY(leat_lane_meaning_open(lane, fault));
+	int there = positions_are_there(lane, fault);
+	if (there <= 0)
+		return there;
 	int open = leat_shared_open(lane, fault);
 	return open <= 0 ? open : start_running(lane, fault);
 }

@@ -19,7 +19,10 @@ int leat_outlet_find(struct leat_lane *lane, const char *topic, bool early, size
 		}
 	struct leat_outlet *outlet = &lane->outlets[lane->outlet_count];
 	*outlet = (struct leat_outlet){ .topic = topic, .flags = early ? LEAT_SEND_EARLY : 0 };
-	LEAT_TRY(lane->ops->partitions(lane->engine->transport, topic, &outlet->partitions, fault));
+	int rc = lane->ops->partitions(lane->engine->transport, topic, &outlet->partitions, fault);
+	if (rc == LEAT_ENOTFOUND)
+		return leat_fail(fault, LEAT_EGAP, "topic %s, which this pipeline writes, is gone: a restart makes it again", topic);
+	LEAT_TRY(rc);
 	*out = lane->outlet_count++;
 	return 0;
 }
