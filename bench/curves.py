@@ -30,14 +30,21 @@ def table(head, rows, costs):
         return ""
     most = max(costs)
     lines = ["| " + " | ".join(head + [""]) + " |", "|" + "---|" * (len(head) + 1)]
-    lines += ["| " + " | ".join(row + ["█" * max(1, round(value / most * BAR))]) + " |" for row, value in zip(rows, costs)]
+    lines += ["| " + " | ".join(row + ["█" * max(1, round(value / max(most, 1e-9) * BAR))]) + " |" for row, value in zip(rows, costs)]
     return "\n".join(lines) + "\n"
 
 
 def users(results):
-    found = points(results, "users")
-    costs = [median(runs, "after_mark_cpu_us") for runs in found.values()]
-    rows = [[systems.TITLES[row], "{:,}".format(value), "%.2f" % c, "{:,.0f}".format(median(runs, "after_mark_events_per_s")), "{:,.0f}".format(median(runs, "peak_rss_mb"))] for ((row, value), runs), c in zip(found.items(), costs)]
+    """What the drain that goes on with the mix costs more than the one that ends when every user has been seen."""
+    base, costs, rows = points(results, "cover"), [], []
+    for (row, value), runs in points(results, "users").items():
+        if (row, value) not in base:
+            continue
+        before = base[(row, value)]
+        more = median(runs, "events") - median(before, "events")
+        wall = median(runs, "wall_s") - median(before, "wall_s")
+        costs.append(max(0, (median(runs, "cpu_s") - median(before, "cpu_s")) / more * 1e6))
+        rows.append([systems.TITLES[row], "{:,}".format(value), "%.2f" % costs[-1], "{:,.0f}".format(more / wall) if wall > 0 else "", "{:,.0f}".format(median(runs, "peak_rss_mb"))])
     return table(["system", "users", "µs of CPU per event once all are known", "events/s", "peak MB"], rows, costs)
 
 

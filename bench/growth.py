@@ -21,12 +21,13 @@ def numbers(name, otherwise):
 
 
 def users(size, events):
-    """Every user once, then the workload's own mix: what is measured comes after the mark, when all the state there can be is there."""
+    """Each user once, and in a second drain the workload's own mix after that: what the second costs more is the price of an event when all the state there can be is there."""
     counts = numbers("USERS", size["users"])
     for count in counts:
         rows = ["leat"] + (os.environ.get("PEERS", "kafka_streams,flink_rocksdb").split(",") if count == max(counts) and count >= 1000000 else [])
         for row in rows:
-            yield "growth/users/%s/%d" % (row, count), row, MEMORY[row], dict(topic="rp-users-%d-%d" % (count, events), events=count + events, users=count, cover=1, mark=count, reference=False)
+            yield "growth/cover/%s/%d" % (row, count), row, MEMORY[row], dict(topic="rp-cover-%d" % count, events=count, users=count, cover=1, reference=False)
+            yield "growth/users/%s/%d" % (row, count), row, MEMORY[row], dict(topic="rp-users-%d-%d" % (count, events), events=count + events, users=count, cover=1, reference=False)
 
 
 def plain(size, events, name, values, row_options):

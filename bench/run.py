@@ -5,6 +5,7 @@
   run.py restart SYSTEM [--events N] [option ...]                                kill -9 in the middle of a drain, start again, first new decision
 SYSTEM: leat leat_shared kafka_streams flink_rocksdb flink_heap floor. Options are the system's own (name=value). BENCH_DIR holds everything (build/bench-data)."""
 import argparse
+import atexit
 import json
 import os
 import signal
@@ -54,6 +55,7 @@ class Reader:
     def __init__(self, mode, topic, expect, **options):
         command = [os.path.join(lab.TOOLS, "sink"), mode, "broker=" + lab.BROKER, "topic=" + topic, "expect=%d" % expect] + ["%s=%s" % item for item in options.items()]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)
         self.said = {}
         self.news = threading.Condition()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -95,15 +97,14 @@ def finish(result, child, at_all):
     result.update(cpu_s=round(cpu, 2), user_s=round(child.usage.ru_utime, 2), system_s=round(child.usage.ru_stime, 2), peak_rss_mb=peak, stop_s=round(seconds, 2), exit=child.process.returncode)
 
 
-def drain(run, system, options, facts, result, mark=None, reference=True):
+def drain(run, system, options, facts, result, reference=True):
     expect, broker = facts["decisions"], lab.broker_pid()
     choices = {"reference": lab.reference_file(facts["name"])} if reference and os.path.exists(lab.reference_file(facts["name"])) else {}
-    sink = Reader("drain", run.decisions, expect, mark=mark or expect // 2, series=os.path.join(run.folder, "series"), **choices)
+    sink = Reader("drain", run.decisions, expect, series=os.path.join(run.folder, "series"), **choices)
     time.sleep(0.5)
     broker_before, busy_before, begin = lab.cpu_of(broker), lab.busy_seconds(), time.time()
     child = run.start(system, options)
     first, middle = sink.wait("first", child), sink.wait("mark", child)
-    cpu_mark = child.cpu()
     last = sink.wait("all", child)
     cpu_last, broker_cpu, busy, wall_all = child.cpu(), lab.cpu_of(broker) - broker_before, lab.busy_seconds() - busy_before, time.time() - begin
     if not (first and middle and last):
@@ -116,8 +117,8 @@ def drain(run, system, options, facts, result, mark=None, reference=True):
     wall, rest = last["ms"] / 1e3 - begin, expect - middle["count"]
     result.update(
         events=facts["events"], decisions=expect, wall_s=round(wall, 2), events_per_s=round(expect / wall), events_per_cpu_s=round(expect / result["cpu_s"]),
-        events_per_cpu_s_at_last=round(expect / max(cpu_last, 0.01)), first_commit_s=round(first["ms"] / 1e3 - begin, 2), mark=middle["count"],
-        after_mark_events_per_s=round(rest / max(0.001, (last["ms"] - middle["ms"]) / 1e3)), after_mark_cpu_us=round((result["cpu_s"] - cpu_mark) / max(1, rest) * 1e6, 3), broker_cpu_s=round(broker_cpu, 2),
+        events_per_cpu_s_at_last=round(expect / max(cpu_last, 0.01)), first_commit_s=round(first["ms"] / 1e3 - begin, 2),
+        second_half_events_per_s=round(rest / max(0.001, (last["ms"] - middle["ms"]) / 1e3)), broker_cpu_s=round(broker_cpu, 2),
         count=end.get("count"), distinct=end.get("distinct"), missing=end.get("missing"), unknown=end.get("unknown"), sink_cpu_s=end.get("sink_cpu_s"),
         others_cores=round(max(0, busy - cpu_last - broker_cpu - (end.get("sink_cpu_s") or 0)) / wall_all, 2))
     if "same_ad" in end:
@@ -212,7 +213,7 @@ def restart(run, system, options, facts, result):
     return result
 
 
-def measure(case, mode, row, options=(), topic="rp-events", events=4000000, users=200000, cover=0, mark=None, reference=True, seconds=60, drop=20, rate=2000):
+def measure(case, mode, row, options=(), topic="rp-events", events=4000000, users=200000, cover=0, reference=True, seconds=60, drop=20, rate=2000):
     """Runs one case under the lock and keeps its line."""
     system, more = systems.VARIANTS.get(row, (row, []))
     options = [*more, *options]
@@ -223,7 +224,7 @@ def measure(case, mode, row, options=(), topic="rp-events", events=4000000, user
         run = Run(case, None if mode == "latency" else topic, own_events=mode == "latency")
         result["cores_in_use_before"] = lab.cores_in_use()
         if mode == "drain":
-            drain(run, system, options, facts, result, mark, reference)
+            drain(run, system, options, facts, result, reference)
         elif mode == "latency":
             latency(run, system, options, result, seconds, drop, rate)
         else:

@@ -51,11 +51,10 @@ static void run(rd_kafka_t *client, int create, char **names, size_t count, int 
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, WAIT_MS);
 	if (!event || rd_kafka_event_error(event))
 		rp1_die(create ? "create" : "delete", event ? rd_kafka_event_error_string(event) : "no answer");
-	size_t answers;
-	if (create)
-		check_results(rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &answers), answers);
-	else
-		check_results(rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &answers), answers);
+	size_t answers = 0;
+	const rd_kafka_topic_result_t **results = create ? rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &answers)
+	                                                 : rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event), &answers);
+	check_results(results, answers);
 }
 
 /* A topic that is not there has no records. */
