@@ -46,6 +46,7 @@ TOOL_SRC   := $(filter %_tool.c,$(TEST_ALL))
 FUZZ_SRC   := $(filter %_fuzz.c,$(TEST_ALL))
 HELP_SRC   := $(filter-out $(TEST_SRC) $(TOOL_SRC) $(FUZZ_SRC),$(TEST_ALL))
 BENCH_SRC  := $(wildcard bench/micro/*_bench.c)
+RP1_TOOLS  := gen check sink topic
 OPERATORS  := $(sort $(patsubst operators/%.c,%,$(wildcard operators/*.c)))
 # Installed as leat/<name>.h: what an operator or an embedding program includes.
 PUBLIC     := $(wildcard base/error.h base/column.h base/row.h stream/operator.h stream/leat.h)
@@ -59,6 +60,8 @@ TEST_BIN   := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 TOOL_BIN   := $(patsubst %.c,$(BUILD)/%,$(TOOL_SRC))
 FUZZ_BIN   := $(patsubst %.c,$(BUILD)/%,$(FUZZ_SRC))
 BENCH_BIN  := $(patsubst bench/micro/%.c,$(BUILD)/bench/%,$(BENCH_SRC))
+RP1_BIN    := $(patsubst %,$(BUILD)/bench/rp1/%,$(RP1_TOOLS) floor)
+PEER_JARS  := $(BUILD)/bench/peers/kafka-streams/built $(BUILD)/bench/peers/flink/built
 TEST_LIBS  := $(BUILD)/libtests.a $(BUILD)/libcli.a $(BUILD)/libleat.a
 LIBLEAT    := $(BUILD)/libleat.a
 LIBSO      := $(BUILD)/libleat.so.$(VERSION)
@@ -135,6 +138,23 @@ $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/micro/%.c.o $(LIBLEAT)
 	$(call say,link,$@)
 	$(Q)$(LINK) $^ -o $@ $(ALLOCATOR) $(LIBS)
 
+$(patsubst %,$(BUILD)/bench/rp1/%,$(RP1_TOOLS)): $(BUILD)/bench/rp1/%: $(BUILD)/obj/bench/rp1/%.c.o $(BUILD)/obj/bench/rp1/rp1.c.o
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(Q)$(LINK) $^ -o $@ -lrdkafka -lm
+# What the machine allows: with every liberty that leat, which promises the same bytes everywhere, does not take.
+FLOOR_OPT ?= -O3 -march=x86-64-v3 -ffast-math
+$(BUILD)/bench/rp1/floor: bench/rp1/floor.c
+	@mkdir -p $(@D)
+	$(call say,cc,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(WARN_C) $(FLOOR_OPT) $< -o $@ -lrdkafka -lrocksdb -lm
+$(BUILD)/bench/peers/%/built: bench/peers/%/pom.xml bench/peers/common/Rp1.java $(wildcard bench/peers/*/*.java)
+	@mkdir -p $(@D)/classes
+	$(call say,java,$(@D))
+	$(Q)[ -d $(@D)/libs ] || { mvn -q -B -f $< dependency:copy-dependencies -DoutputDirectory=$(abspath $(@D))/libs.new && mv $(@D)/libs.new $(@D)/libs; }
+	$(Q)javac -cp '$(@D)/libs/*' -d $(@D)/classes bench/peers/common/Rp1.java bench/peers/$*/*.java
+	@touch $@
+
 # ---- using ----
 
 run:                                  ## install what is missing, build, run the example pipeline fed by a simulated shop; RUN_SECONDS=n ends it
@@ -171,8 +191,26 @@ fuzz:                                 ## every tests/fuzz/*_fuzz.c for FUZZ_SECO
 	@$(MAKE) --no-print-directory -j$(JOBS) BUILD=build-fuzz CC=clang SAFE= ALLOCATOR= OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=undefined' fuzz-programs
 	@BUILD=build-fuzz SECONDS_EACH=$(FUZZ_SECONDS) bash scripts/fuzz.sh $(patsubst tests/fuzz/%.c,%,$(FUZZ_SRC))
 fuzz-programs: $(FUZZ_BIN)
+
+# ---- measuring: bench/README.md ----
+
+bench:                                ## leat, Kafka Streams, Flink and the floor side by side on a real broker: some 50 minutes on an idle machine; goes on where it was broken off
+	@$(MAKE) --no-print-directory bench-ready
+	@BUILD=$(BUILD) python3 bench/suite.py whole
+bench-smoke:                          ## the same, small, within five minutes: every system once, the same checks
+	@$(MAKE) --no-print-directory bench-ready
+	@BUILD=$(BUILD) python3 bench/suite.py smoke
+bench-growth:                         ## how cost grows with users, commits, ads, workers; ONLY='short' or ONLY='users commit'
+	@$(MAKE) --no-print-directory bench-ready
+	@BUILD=$(BUILD) python3 bench/growth.py $(ONLY)
+bench-ready:
+	@bash scripts/install.sh build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/leat $(RP1_BIN) $(PEER_JARS)
 bench-micro: $(BENCH_BIN)             ## builds and runs bench/micro/*_bench.c
 	@set -e; for b in $^; do echo "== $$b"; $$b; done
+bench-compare:                        ## BASE=commit: its micro benches beside this tree's, with ratios; ONLY='mf ads', INSTRUCTIONS=1 counts by callgrind
+	@BUILD=$(BUILD) bash bench/compare.sh '$(BASE)' $(ONLY)
+bench-programs: $(BENCH_BIN)
 
 # ---- installing ----
 
@@ -203,6 +241,6 @@ clean:                                ## removes build and its siblings
 help:                                 ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 14
 
-.PHONY: all lib tests run operator docs test unit tidy asan tsan soak fuzz fuzz-programs bench-micro install uninstall clean help FORCE
+.PHONY: all lib tests run operator docs test unit tidy asan tsan soak fuzz fuzz-programs bench bench-smoke bench-growth bench-ready bench-micro bench-compare bench-programs install uninstall clean help FORCE
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# install.sh PURPOSE...: installs the Debian packages that are missing for build, run, test, clang, runtime. Says nothing and asks no server when all are there.
+# install.sh PURPOSE...: installs the Debian packages that are missing for build, run, test, bench, clang, runtime. Says nothing and asks no server when all are there.
 set -euo pipefail
 
 declare -A packages=(
@@ -9,6 +9,8 @@ declare -A packages=(
 		libjansson-dev libcurl4-openssl-dev libxxhash-dev uthash-dev libssl-dev libjemalloc-dev zlib1g-dev liblzma-dev"
 	# cmocka; the JRE and Maven for a real Kafka broker; kcat as a foreign reader of our topics; Python reads YAML for the stand-in of Docker Compose.
 	[test]="libcmocka-dev ca-certificates default-jre-headless maven kcat python3 python3-yaml git procps xz-utils"
+	# The systems measured beside leat, in Java, and a broker; what reads the results.
+	[bench]="ca-certificates default-jdk-headless maven python3 git perl"
 	# Sanitizers and the fuzzer.
 	[clang]="clang libclang-rt-14-dev llvm"
 	# What the binary needs where it only runs: the container image.
