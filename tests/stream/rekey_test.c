@@ -237,6 +237,8 @@ static void every_truncation_and_every_flip_of_a_bit_ends_in_a_reason_or_a_row(v
 			keep(&damaged, kept[kind].partition, &kept[kind].record);
 			uint8_t *exact = malloc(shorter + 1);       /* so that reading beyond it is seen */
 			memcpy(exact, kept[kind].value, shorter);
+			if (shorter >= 24)
+				memcpy(exact + 16, &damaged.record.timestamp_ms, sizeof(int64_t));   /* a watermark that would be believed of a whole record */
 			damaged.record.value = leat_bytes(exact, shorter);
 			take_damaged(world, &damaged, true);
 			free(exact);
