@@ -391,7 +391,7 @@ static void any_words_can_be_loaded(void **state)
 		assert_int_equal(leat_rekey_in_save(in, words, room), LEAT_MIN(room, TASKS));
 	for (size_t bit = 0; bit < 64 * count; bit++) {
 		memcpy(words, saved, sizeof words);
-		words[bit / 64] ^= 1ll << bit % 64;
+		words[bit / 64] = (int64_t)((uint64_t)words[bit / 64] ^ 1ull << bit % 64);
 		leat_rekey_in_load(in, words, count);
 		assert_true(leat_rekey_in_slowest(in, 0) == INT64_MAX || leat_rekey_in_slowest(in, 0) < 253402300800000);
 	}
