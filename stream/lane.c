@@ -307,6 +307,11 @@ static int advance_opening(struct leat_lane *lane, struct leat_fault *fault)
 	return 0;
 }
 
+static int fail_incomplete(const struct leat_lane *lane, struct leat_fault *fault)
+{
+	return leat_fail(fault, LEAT_EGAP, "the changelog %s lacks what task %d committed last: the topic was made again or lost committed records. --accept-state-loss goes on with what the changelog has", lane->changelog, (int)lane->task);
+}
+
 static int still_disagree(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int64_t now = leat_clock_mono_us(lane->engine->clock);
@@ -318,6 +323,8 @@ static int still_disagree(struct leat_lane *lane, struct leat_fault *fault)
 		if (lane->row_positions[i] >= 0 && lane->intakes[i].next_offset < 0)
 			return leat_fail(fault, LEAT_EGAP, "%s[%d] has no committed position, but the state of task %d stands for %lld: the topic was deleted, which takes its positions along, or they expired. "
 					 "--accept-state-loss goes on with what is in it now and the state as it is", lane->pipeline->sources[i].topic, (int)lane->task, (int)lane->task, (long long)lane->row_positions[i]);
+		else if (!lane->row_found && lane->intakes[i].next_offset >= 0)
+			return fail_incomplete(lane, fault);
 		else if (lane->row_positions[i] != lane->intakes[i].next_offset)
 			return leat_fail(fault, LEAT_EGAP, "%s[%d]: the group's position is %lld, but the state of task %d stands for %lld: somebody moved the positions. Move them back, or skip with `leat skip`; "
 					 "--accept-state-loss goes on from the group's position with the state as it is", lane->pipeline->sources[i].topic, (int)lane->task,
@@ -334,7 +341,7 @@ static int wait_or_give_up(struct leat_lane *lane, struct leat_fault *fault)
 	if (now - lane->incomplete_us < INCOMPLETE_US)
 		return 0;
 	if (!lane->engine->accept_state_loss)
-		return leat_fail(fault, LEAT_EGAP, "the changelog %s lacks what task %d committed last: the topic was made again or lost committed records. --accept-state-loss goes on with what the changelog has", lane->changelog, (int)lane->task);
+		return fail_incomplete(lane, fault);
 	lane->skipped = true;
 	return 0;
 }

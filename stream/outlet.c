@@ -9,6 +9,12 @@ enum { TOO_LARGE = 1 << 20, TOO_LARGE_KEEP = 1024 };
 
 /* ---- opening ---- */
 
+static int count_partitions(const struct leat_lane *lane, const char *topic, int32_t *partitions, struct leat_fault *fault)
+{
+	int rc = lane->ops->partitions(lane->engine->transport, topic, partitions, fault);
+	return rc == LEAT_ENOTFOUND ? leat_fail(fault, LEAT_EGAP, "topic %s, which this pipeline writes, is gone: a restart makes it again", topic) : rc;
+}
+
 int leat_outlet_find(struct leat_lane *lane, const char *topic, bool early, size_t *out, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->outlet_count; i++)
@@ -19,10 +25,7 @@ int leat_outlet_find(struct leat_lane *lane, const char *topic, bool early, size
 		}
 	struct leat_outlet *outlet = &lane->outlets[lane->outlet_count];
 	*outlet = (struct leat_outlet){ .topic = topic, .flags = early ? LEAT_SEND_EARLY : 0 };
-	int rc = lane->ops->partitions(lane->engine->transport, topic, &outlet->partitions, fault);
-	if (rc == LEAT_ENOTFOUND)
-		return leat_fail(fault, LEAT_EGAP, "topic %s, which this pipeline writes, is gone: a restart makes it again", topic);
-	LEAT_TRY(rc);
+	LEAT_TRY(count_partitions(lane, topic, &outlet->partitions, fault));
 	*out = lane->outlet_count++;
 	return 0;
 }
@@ -55,6 +58,8 @@ static int open_sink(struct leat_lane *lane, size_t index, struct leat_fault *fa
 
 int leat_outlet_open(struct leat_lane *lane, struct leat_fault *fault)
 {
+	int32_t partitions;
+	LEAT_TRY(count_partitions(lane, lane->pipeline->dead_letter_topic, &partitions, fault));   /* else the first bad event would be tried for ever */
 	for (size_t i = 0; i < lane->pipeline->sink_count; i++)
 		LEAT_TRY(open_sink(lane, i, fault));
 	return 0;

@@ -458,6 +458,8 @@ static int drain(struct leat_reference *reference, int32_t partition, int64_t ti
 			}
 		}
 	} while (count > 0);
+	if (count == LEAT_ENOTFOUND || count == LEAT_EGAP)
+		return leat_fail(fault, LEAT_EGAP, "table '%s': %s was deleted, or made again, while it was followed: a restart reads what it has now", reference->spec->name, reference->spec->topic);
 	return count < 0 ? (int)count : 0;
 }
 
