@@ -30,11 +30,19 @@ build_base_by_name() {
 	make --no-print-directory -C "$tree" -j"${JOBS:-2}" BUILD=build $programs
 }
 
-# "program|what|figure" for each figure of a program's output: the words before it name it.
+# "program|what|figure" for each number of an output that is a time; the words of its line, with the other numbers, are its name.
 figures() { # program
-	perl -ne 'my $line = $_; my $before = ""; while ($line =~ /([^0-9]*(?:\b[A-Za-z]+[0-9]+[^0-9]*)*)(-?[0-9][0-9,]*\.?[0-9]*)\s*(ns|µs|us|bytes|%)?/g) {
-		my ($words, $number, $unit) = ($1, $2, $3 // ""); $number =~ s/,//g;
-		if ($unit =~ /^(ns|µs|us)$/) { (my $name = "$before$words") =~ s/\s+/ /g; $name =~ s/^[ :;,]+|[ :;,]+$//g; print "'"$1"'|$name $unit|$number\n"; $before = "" } else { $before .= $words . $number . $unit } }'
+	perl -ne 'BEGIN { $program = shift @ARGV }
+		my $name = "";
+		while (/([^0-9]*?)(-?\b[0-9][0-9,]*(?:\.[0-9]+)?)(\s*(?:ns|µs|us)(?![A-Za-z]))?/g) {
+			my ($words, $number, $unit) = ($1, $2, $3);
+			$number =~ s/,//g;
+			if (!defined $unit) { $name .= $words . $number; next }
+			($name .= $words) =~ s/\s+/ /g;
+			$name =~ s/^[ :;,]+|[ :;,]+$//g;
+			print "$program|$name|$number\n";
+			$name = "";
+		}' "$1"
 }
 measure() { # folder-of-programs out name
 	if [ -n "${INSTRUCTIONS:-}" ]; then
@@ -57,10 +65,9 @@ for name in "${names[@]}"; do
 		measure "$build/bench" "$work/here" "$name"
 	done
 done
-awk -F'|' -v base="$base" '
-	FNR == NR { key = $1 ": " $2; if (!(key in was) || $3 < was[key]) was[key] = $3; next }
-	{ key = $1 ": " $2; if (!(key in is)) order[n++] = key; if (!(key in is) || $3 < is[key]) is[key] = $3 }
-	END {
-		printf "%-84s %14s %14s %7s\n", "", base, "here", "ratio"
-		for (i = 0; i < n; i++) { k = order[i]; printf "%-84s %14s %14.1f %7s\n", substr(k, 1, 84), (k in was) ? sprintf("%.1f", was[k]) : "-", is[k], (k in was) && was[k] > 0 ? sprintf("%.3f", is[k] / was[k]) : "-" }
-	}' "$work/base" "$work/here"
+perl -e 'my ($base, %was, %is, @order) = shift;
+	sub smallest { my ($file, $least) = @_; open my $in, "<", $file or die; while (<$in>) { chomp; my ($program, $what, $figure) = split /\|/; my $key = "$program: $what";
+		push @order, $key if !grep { $_ eq $key } @order; $least->{$key} = $figure if !defined $least->{$key} || $figure < $least->{$key} } }
+	smallest($ARGV[1], \%is); smallest($ARGV[0], \%was);
+	printf "%-76s %14s %14s %7s\n", "ns; ratio below 1: here is quicker", $base, "here", "ratio";
+	for (@order) { printf "%-76s %14s %14s %7s\n", substr($_, 0, 76), $was{$_} // "-", $is{$_} // "-", $was{$_} && $is{$_} ? sprintf("%.3f", $is{$_} / $was{$_}) : "-" }' "$base" "$work/base" "$work/here"
