@@ -79,8 +79,10 @@ def show(result):
 
 
 def main():
-    form, text = (sys.argv + ["whole", ""])[1:3] if len(sys.argv) > 1 else ("whole", "")
-    text = sys.argv[2] if len(sys.argv) > 2 else ""
+    form, text = (sys.argv[1:] + ["whole", ""][len(sys.argv) - 1:])[:2]
+    if form not in ("whole", "smoke", "list"):
+        print(__doc__)
+        return 2
     wanted = [case for case in cases("whole" if form == "list" else form) if text in case[0]]
     if form == "list":
         print("\n".join(case[0] for case in wanted))
@@ -100,7 +102,8 @@ def main():
         more.setdefault("topic", "rp-events-%d-200000" % more.get("events", 0))
         show(run.measure(name, mode, row, options, **more))
     lab.broker("stop")
-    table.main(write=form == "whole")
+    if table.main(write=form == "whole"):
+        return 1
     wrong = list(faults([r for r in table.newest(lab.results()).values() if not r["case"].startswith(("growth/", "by-hand/"))]))
     print("\n".join(wrong) if wrong else "every system committed every decision once, with the reference's ads")
     return 1 if wrong else 0
