@@ -22,7 +22,7 @@ def wait_for(what, seconds):
 class Run:
     """Two tasks with small stores that are flushed often; task 0's is the one to be damaged."""
 
-    def __init__(self, name):
+    def __init__(self, name, seconds=8):
         self.name = "g%d-%s" % (time.time() * 1000 % 1e8, name)
         self.state = tempfile.mkdtemp(prefix="leat-damage-")
         env = {"EXACT_APP": self.name, "EXACT_IN": self.name + "-in", "EXACT_OUT": self.name + "-out"}
@@ -31,7 +31,7 @@ class Run:
         self.flipped = set()
         self.leat.start()
         wait_for_topic(self.name + "-in", 2)
-        self.feeder = Feeder(self.name + "-in", events(12000, 400, 7), 8)
+        self.feeder = Feeder(self.name + "-in", events(1500 * seconds, 400, 7), seconds)
         self.feeder.start()
 
     def stores(self, suffix):
@@ -94,7 +94,7 @@ def between_two_runs():
 
 
 def again_and_again():
-    run = Run("often")
+    run = Run("often", 30)   # what is no longer written to is no longer read either
     gave_up = wait_for(lambda: run.flip() < 0 or run.said(GIVEN_UP), 60)
     other = wait_for(lambda: last_status(run.leat.log).get("tasks_failed") == 1 and last_status(run.leat.log)["tasks_running"] == 1, 5)
     seen = gave_up and other and run.leat.alive() and run.set_aside() == 4
