@@ -38,7 +38,7 @@ static long find(const struct enrich *enrich, const struct leat_batch *in, size_
 	} else {
 		key = column->bytes[row];
 	}
-	return leat_reference_find(enrich->table, key);
+	return leat_reference_find(enrich->table, key, in->time_ms[row]);
 }
 
 static void take(struct leat_task *task, const struct enrich *enrich, int index, const struct leat_column *from, size_t at, size_t row)

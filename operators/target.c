@@ -566,6 +566,8 @@ static int plan_catalogue(struct leat_plan *plan, const struct target *target)
 			return leat_plan_fail(plan, "ads", "the catalogue's column '%s' must be %s", columns[i].name, columns[i].wanted);
 	}
 	const struct leat_field *id = leat_reference_field(target->catalogue, target->id_column);
+	if (leat_reference_dated(target->catalogue))
+		return leat_plan_fail(plan, "ads", "names a table with a history: an ad would be offered once per date; use the columns starts and ends");
 	if (!id)
 		return leat_plan_fail(plan, "id", "the catalogue has no column '%s'", target->id_column);
 	if (target->match.slot >= 0 && !leat_reference_field(target->catalogue, target->match_column))

@@ -205,7 +205,7 @@ struct leat_timer_event {
 void leat_timer_delete_entry(struct leat_task *task, const struct leat_timer_event *event);
 int leat_timer_again(struct leat_task *task, const struct leat_timer_event *event, int64_t at_ms);
 
-/* ---- reference tables: the newest record per key of a compacted topic, the same in every task ---- */
+/* ---- reference tables: the newest record per key of a topic, or all of them by time; the same in every task ---- */
 
 struct leat_reference;       /* value of a LEAT_OPTION_REFERENCE option */
 /* Rises with every change, so that an operator can keep what it derived from the table. */
@@ -213,8 +213,10 @@ uint64_t leat_reference_version(const struct leat_reference *reference);
 size_t leat_reference_count(const struct leat_reference *reference);
 /* Dense columns of the table's schema over all its rows, in an order that is the same in every task; by name; NULL if there is none. Not bounded by LEAT_BATCH_MAX. */
 const struct leat_column *leat_reference_column(const struct leat_reference *reference, const char *name);
-/* The row of @key, or -1. */
-long leat_reference_find(const struct leat_reference *reference, struct leat_bytes key);
+/* The row of @key that holds at @time_ms, or -1. In a table without history a row holds at any time. */
+long leat_reference_find(const struct leat_reference *reference, struct leat_bytes key, int64_t time_ms);
+/* True: the table has one row per key and time (`history:`), not one per key. */
+bool leat_reference_dated(const struct leat_reference *reference);
 const struct leat_field *leat_reference_field(const struct leat_reference *reference, const char *name);
 /* The field that is the table's key: LEAT_STRING or LEAT_BYTES, whose bytes leat_reference_find() takes, or LEAT_INT, whose int64_t it takes. */
 const struct leat_field *leat_reference_key(const struct leat_reference *reference);

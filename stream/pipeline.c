@@ -59,6 +59,7 @@ static const struct leat_option table_options[] = {
 	{ .name = "fields", .type = LEAT_OPTION_TEXT, AT(leat_reference_spec, fields_text), .optional = true, .help = "fields as text instead of a schema" },
 	{ .name = "format", .type = LEAT_OPTION_CHOICE, AT(leat_reference_spec, format), .fallback = "avro", .choices = formats, .help = "form of the bodies" },
 	{ .name = "key", .type = LEAT_OPTION_TEXT, AT(leat_reference_spec, key_name), .help = "field that is the key of a row" },
+	{ .name = "history", .type = LEAT_OPTION_TEXT, AT(leat_reference_spec, history_name), .optional = true, .help = "int field with the time (ms since 1970) from which a row holds: all rows of a key are kept, and an event finds the one that held at its own time. The topic must not be compacted by the key alone" },
 	{ .name = "rows", .type = LEAT_OPTION_TEXTS, AT(leat_reference_spec, rows), .optional = true, .help = "the rows themselves, as JSON texts, instead of a topic" },
 	{ .name = NULL }
 };
@@ -232,6 +233,9 @@ static int read_table(struct leat_pipeline *pipeline, const struct leat_yaml *ma
 	LEAT_TRY(load_schema(pipeline, &(struct named){ what, "fields", map->line }, table->schema_name, table->fields_text, &table->schema, fault));
 	if (leat_schema_find(table->schema, table->key_name) < 0)
 		return leat_yaml_fail(pipeline->file, map, fault, "%s: its schema has no field '%s'", what, table->key_name);
+	long history = table->history_name ? leat_schema_find(table->schema, table->history_name) : 0;
+	if (history < 0 || (table->history_name && leat_schema_field(table->schema, (size_t)history)->type != LEAT_INT))
+		return leat_yaml_fail(pipeline->file, map, fault, "%s: history: its schema has no int field '%s'", what, table->history_name);
 	return leat_reference_open(&table->reference, table, fault);
 }
 

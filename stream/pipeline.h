@@ -125,6 +125,7 @@ struct leat_stream {
 
 struct leat_reference_spec {
 	const char *name, *topic, *schema_name, *fields_text, *key_name;
+	const char *history_name;                /* field with the time from which a row holds; NULL: only the newest row of a key is kept */
 	struct leat_texts rows;                  /* inline rows (JSON), instead of a topic */
 	int format;
 	struct leat_schema *schema;

@@ -1,4 +1,4 @@
-/* Reference tables: rows by key in a hash map, and beside it dense sorted columns that operators scan; the columns are made anew after changes. */
+/* Reference tables: rows by key (and time) in a hash map, and beside it dense sorted columns that operators scan; the columns are made anew after changes. */
 #include "stream/reference.h"
 #include "schemas/registry.h"
 #include "stream/pipeline.h"
@@ -13,10 +13,11 @@ struct value {
 	union { uint8_t boolean; int64_t integer; float single; double real; struct { uint32_t at, count; } span; };
 };
 
-/* Key and values in one block: values[fields], then the bytes that spans point into. */
+/* Key and values in one block: values[fields], then the bytes that spans point into, then the key and the time it holds from. */
 struct entry {
 	UT_hash_handle hh;
 	uint32_t key_length;
+	int64_t since_ms;                      /* INT64_MIN in a table without history */
 	uint8_t *key, *bytes;
 	struct value values[];
 };
@@ -25,6 +26,7 @@ struct leat_reference {
 	const struct leat_reference_spec *spec;
 	const struct leat_schema *schema;
 	size_t fields, key_field;
+	long history_field;                    /* -1: none */
 	struct entry *entries;
 	struct entry **sorted;
 	size_t count;
@@ -72,6 +74,7 @@ int leat_reference_open(struct leat_reference **out, const struct leat_reference
 	reference->schema = spec->schema;
 	reference->fields = leat_schema_count(spec->schema);
 	reference->key_field = (size_t)leat_schema_find(spec->schema, spec->key_name);
+	reference->history_field = spec->history_name ? leat_schema_find(spec->schema, spec->history_name) : -1;
 	reference->slots = leat_calloc(reference->fields, sizeof *reference->slots);
 	reference->columns = leat_calloc(reference->fields, sizeof *reference->columns);
 	if (!reference->slots || !reference->columns || make_scratch(reference) < 0 || leat_arena_open(&reference->arena, 16 << 10) < 0 || leat_arena_open(&reference->decoding, 16 << 10) < 0)
@@ -192,55 +195,101 @@ static struct leat_bytes scratch_key(const struct leat_reference *reference)
 	return column->type == LEAT_INT ? leat_bytes(column->ints, sizeof *column->ints) : column->bytes[0];
 }
 
-static void remove_key(struct leat_reference *reference, struct leat_bytes key)
+static void remove_entry(struct leat_reference *reference, struct entry *entry)
 {
-	struct entry *entry;
-	HASH_FIND(hh, reference->entries, key.data, key.length, entry);
-	if (!entry)
-		return;
 	HASH_DEL(reference->entries, entry);
 	leat_free(entry);
 	reference->changed = true;
 }
 
-/* The row in scratch becomes the newest of its key. */
-static int put_row(struct leat_reference *reference)
+/* What the map knows a row by: its key, and in a table with history the time behind it. */
+static uint32_t identity_length(const struct leat_reference *reference, const struct entry *entry)
 {
-	struct leat_bytes key = scratch_key(reference);
-	size_t bytes = key.length;
-	struct entry *known = NULL;
-	if (key.data)
-		HASH_FIND(hh, reference->entries, key.data, key.length, known);
-	if (!known && (!key.data || HASH_COUNT(reference->entries) >= ROWS_MAX)) {
-		leat_log_seldom(LEAT_WARNING, &reference->entries, 60000, "table '%s': a record %s is skipped", reference->spec->name, key.data ? "beyond the limit of rows" : "without a key");
-		return 0;
+	return entry->key_length + (reference->history_field >= 0 ? (uint32_t)sizeof entry->since_ms : 0);
+}
+
+/* All rows of the key: there is one, or a history. */
+static void remove_key(struct leat_reference *reference, struct leat_bytes key)
+{
+	struct entry *entry, *next;
+	if (reference->history_field < 0) {
+		HASH_FIND(hh, reference->entries, key.data, key.length, entry);
+		if (entry)
+			remove_entry(reference, entry);
+		return;
 	}
+	HASH_ITER(hh, reference->entries, entry, next)
+		if (leat_bytes_equal(leat_bytes(entry->key, entry->key_length), key))
+			remove_entry(reference, entry);
+}
+
+/* What tells the row in scratch from others: its key and the time it holds from. False: it lacks one of them. */
+static bool identify(struct leat_reference *reference, struct leat_bytes *key, int64_t *since_ms)
+{
+	const struct leat_column *history = reference->history_field >= 0 ? &reference->scratch[reference->history_field] : NULL;
+	*key = scratch_key(reference);
+	*since_ms = history && !history->null[0] ? history->ints[0] : INT64_MIN;
+	return key->data && !(history && history->null[0]);
+}
+
+static struct entry *make_entry(const struct leat_reference *reference, struct leat_bytes key, int64_t since_ms)
+{
+	size_t bytes = key.length + sizeof since_ms;
 	for (size_t i = 0; i < reference->fields; i++)
 		if (!reference->scratch[i].null[0])
 			bytes += span_bytes(&reference->scratch[i], 0);
 	struct entry *entry = leat_calloc(1, sizeof *entry + reference->fields * sizeof *entry->values + bytes);
 	if (!entry)
-		return LEAT_ENOMEM;
+		return NULL;
 	entry->bytes = (uint8_t *)&entry->values[reference->fields];
 	uint32_t at = 0;
 	for (size_t i = 0; i < reference->fields; i++)
 		at = put_value(entry, at, &reference->scratch[i], &entry->values[i]);
 	entry->key = entry->bytes + at;
 	entry->key_length = key.length;
+	entry->since_ms = since_ms;
 	memcpy(entry->key, key.data, key.length);
-	remove_key(reference, key);
-	HASH_ADD_KEYPTR(hh, reference->entries, entry->key, entry->key_length, entry);
+	memcpy(entry->key + key.length, &since_ms, sizeof since_ms);
+	return entry;
+}
+
+/* The row in scratch takes the place of the one of the same key (and time). */
+static int put_row(struct leat_reference *reference)
+{
+	struct leat_bytes key;
+	struct entry *known = NULL;
+	int64_t since_ms;
+	bool whole = identify(reference, &key, &since_ms);
+	struct entry *entry = whole ? make_entry(reference, key, since_ms) : NULL;
+	if (whole && !entry)
+		return LEAT_ENOMEM;
+	if (whole)
+		HASH_FIND(hh, reference->entries, entry->key, identity_length(reference, entry), known);
+	if (!known && (!whole || HASH_COUNT(reference->entries) >= ROWS_MAX)) {
+		leat_free(entry);
+		leat_log_seldom(LEAT_WARNING, &reference->entries, 60000, "table '%s': a record %s is skipped", reference->spec->name, whole ? "beyond the limit of rows" : "without a key or a time");
+		return 0;
+	}
+	if (known)
+		remove_entry(reference, known);
+	HASH_ADD_KEYPTR(hh, reference->entries, entry->key, identity_length(reference, entry), entry);
 	reference->changed = true;
 	return 0;
 }
 
 /* ---- dense columns ---- */
 
-static int by_key(const void *a, const void *b)
+static int by_key(const struct entry *x, const struct entry *y)
 {
-	const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
 	int order = memcmp(x->key, y->key, LEAT_MIN(x->key_length, y->key_length));
 	return order ? order : (x->key_length > y->key_length) - (x->key_length < y->key_length);
+}
+
+static int by_key_and_time(const void *a, const void *b)
+{
+	const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
+	int order = by_key(x, y);
+	return order ? order : (x->since_ms > y->since_ms) - (x->since_ms < y->since_ms);
 }
 
 static int fill_strings(struct leat_reference *reference, struct leat_list *list, const struct entry *entry, const struct value *value)
@@ -314,7 +363,7 @@ static int publish(struct leat_reference *reference)
 	reference->sorted = sorted;
 	HASH_ITER(hh, reference->entries, entry, next)
 		sorted[count++] = entry;
-	qsort(sorted, count, sizeof(struct entry *), by_key);
+	qsort(sorted, count, sizeof(struct entry *), by_key_and_time);
 	reference->count = count;
 	free_columns(reference);
 	leat_arena_reset(reference->arena);
@@ -530,19 +579,22 @@ const struct leat_field *leat_reference_key(const struct leat_reference *referen
 	return leat_schema_field(reference->schema, reference->key_field);
 }
 
-long leat_reference_find(const struct leat_reference *reference, struct leat_bytes key)
+bool leat_reference_dated(const struct leat_reference *reference)
+{
+	return reference->history_field >= 0;
+}
+
+/* The last row that is not beyond @key and @time_ms, if it is of that key. */
+long leat_reference_find(const struct leat_reference *reference, struct leat_bytes key, int64_t time_ms)
 {
 	size_t low = 0, high = reference->count;
-	struct entry wanted = { .key = (uint8_t *)(uintptr_t)key.data, .key_length = key.length }, *pointer = &wanted;
+	struct entry wanted = { .key = (uint8_t *)(uintptr_t)key.data, .key_length = key.length, .since_ms = time_ms }, *pointer = &wanted;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = by_key(&pointer, &reference->sorted[middle]);
-		if (order == 0)
-			return (long)middle;
-		if (order < 0)
-			high = middle;
-		else
+		if (by_key_and_time(&reference->sorted[middle], &pointer) <= 0)
 			low = middle + 1;
+		else
+			high = middle;
 	}
-	return -1;
+	return low > 0 && by_key(reference->sorted[low - 1], &wanted) == 0 ? (long)low - 1 : -1;
 }

@@ -1,5 +1,5 @@
 /*
- * Reference tables: the newest record per key of a compacted topic, or inline rows, in memory, the same in every task. Read to the end before the first
+ * Reference tables: the newest record per key of a compacted topic, or a history of records by key and time, or inline rows, in memory, the same in every task. Read to the end before the first
  * event; afterwards kept up to date by leat_reference_poll, which one thread calls while all workers are between batches (leat_application does this).
  */
 #ifndef LEAT_REFERENCE_H

@@ -88,6 +88,15 @@ static void an_empty_table_has_nothing(void **state)
 		.tables = "{ none: { key: id, format: json, fields: \"id:string title:string\", rows: [] } }", WHEN("{\"item\":\"a\"}"), .then = "missing: a null\n" });
 }
 
+static void of_a_history_the_row_that_held_at_the_time_of_the_event_is_found(void **state)
+{
+	(void)state;
+	leat_scenario(&(struct leat_scenario){ .use = "enrich", .with = "{ table: prices, key: item, fields: [ price ] }", .fields = "item:string ts:int", .time = "ts", .show = "ts price",
+		.tables = "{ prices: { key: id, history: since, format: json, fields: \"id:string since:int price:int\", rows: [ "
+			"'{\"id\":\"a\",\"since\":200,\"price\":2}', '{\"id\":\"a\",\"since\":100,\"price\":1}' ] } }",
+		WHEN("{\"item\":\"a\",\"ts\":99}", "{\"item\":\"a\",\"ts\":250}", "{\"item\":\"a\",\"ts\":100}"), .then = "missing: 99 null\nfound: 250 2\nfound: 100 1\n" });
+}
+
 static void contradictions_are_refused(void **state)
 {
 	(void)state;
@@ -108,6 +117,7 @@ int main(void)
 		cmocka_unit_test(an_enum_may_be_the_key),
 		cmocka_unit_test(without_fields_it_only_parts),
 		cmocka_unit_test(an_empty_table_has_nothing),
+		cmocka_unit_test(of_a_history_the_row_that_held_at_the_time_of_the_event_is_found),
 		cmocka_unit_test(contradictions_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

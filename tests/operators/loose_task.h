@@ -79,6 +79,7 @@ struct leat_expression { int slot; };
 struct leat_reference {
 	uint64_t version;
 	size_t count;
+	bool dated;
 	struct leat_field fields[16];   /* last name NULL */
 	struct leat_column columns[16];
 };
@@ -262,6 +263,10 @@ int leat_table_at(struct leat_task *task, int table, size_t index, struct leat_b
 uint64_t leat_reference_version(const struct leat_reference *reference)
 {
 	return reference->version;
+}
+bool leat_reference_dated(const struct leat_reference *reference)
+{
+	return reference->dated;
 }
 size_t leat_reference_count(const struct leat_reference *reference)
 {

@@ -472,6 +472,11 @@ static void options_that_make_no_sense_are_refused(void **state)
 		assert_non_null(strstr(fixture->loose.refused, cases[i].text));
 		fixture_free(fixture);
 	}
+	shop->reference.dated = true;
+	struct fixture *fixture = fixture_new();
+	assert_int_equal(loose_open(&fixture->loose, &operator_target, &fixture->stream, (const struct loose_setting[]){ { "ads", NULL, ads }, { "factors", "p", NULL }, { 0 } }), LEAT_ECONFIG);
+	assert_non_null(strstr(fixture->loose.refused, "a table with a history"));
+	fixture_free(fixture);
 	shop_free(shop);
 }
 

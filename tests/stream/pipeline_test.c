@@ -49,6 +49,8 @@ static const struct { const char *text, *said; } wrong[] = {
 	{ HEAD "sinks: { s: { from: clicks, topic: o, format: json, record: \"user:string\", emit: early }, t: { from: clicks, topic: o, format: json, record: \"user:string\" } }\n", "either early or in transactions" },
 	{ HEAD "tables: { t: { key: a, fields: \"a:string\" } }\n", "give either a topic or rows" },
 	{ HEAD "tables: { t: { key: b, topic: t, fields: \"a:string\" } }\n", "its schema has no field 'b'" },
+	{ HEAD "tables: { t: { key: a, history: b, topic: t, fields: \"a:string\" } }\n", "history: its schema has no int field 'b'" },
+	{ HEAD "tables: { t: { key: a, history: a, topic: t, fields: \"a:string\" } }\n", "history: its schema has no int field 'a'" },
 	{ HEAD "kafka: { broker: x }\n", "kafka: unknown key 'broker'; allowed: brokers, settings" },
 	{ HEAD "dead_letters: x\n", "dead_letters: must be { topic: name }" },
 	{ "pipeline: p\nsources: { a: { topic: 'a/b', fields: \"x:int\" } }\n", "'a/b' cannot be a topic's name" },

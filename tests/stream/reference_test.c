@@ -12,11 +12,12 @@ static const char text[] =
 	"tables:\n"
 	"  ads: { topic: ads, format: json, key: ad, fields: \"ad:string bid:int? tags:strings?\" }\n"
 	"  shops: { topic: shops, format: json, key: shop, fields: \"shop:int bid:int?\" }\n"
+	"  prices: { topic: prices, format: json, key: ad, history: since, fields: \"ad:string since:int? bid:int?\" }\n"
 	"  wired: { topic: wired, format: avro, key: ad, fields: \"ad:string bid:int\" }\n"
 	"operators: [ { id: look, use: enrich, from: in, with: { table: ads, key: ad, fields: [ bid ] } } ]\n"
 	"sinks: { out: { from: [ look.found, look.missing ], topic: out, format: json, record: \"ad:string bid:int?\" } }\n";
 
-enum { ADS, SHOPS, WIRED };
+enum { ADS, SHOPS, PRICES, WIRED };
 
 struct tables {
 	struct fixture *fixture;
@@ -25,7 +26,7 @@ struct tables {
 
 static int open_tables(void **state)
 {
-	static const char *const topics[] = { "in", "ads", "shops", "wired", "out", "p.dead-letters" };
+	static const char *const topics[] = { "in", "ads", "shops", "prices", "wired", "out", "p.dead-letters" };
 	struct tables *tables = calloc(1, sizeof *tables);
 	if (fixture_setup((void **)&tables->fixture) < 0)
 		return -1;
@@ -92,8 +93,8 @@ static void a_tombstone_deletes_the_row_and_a_later_record_brings_it_back(void *
 	assert_int_equal(poll_table(tables, ads), 1);
 	assert_string_equal(rows_of(ads), "b=2 ");
 	assert_true(leat_reference_version(ads) > version);
-	assert_int_equal(leat_reference_find(ads, leat_text("a")), -1);
-	assert_int_equal(leat_reference_find(ads, leat_text("b")), 0);
+	assert_int_equal(leat_reference_find(ads, leat_text("a"), 0), -1);
+	assert_int_equal(leat_reference_find(ads, leat_text("b"), 0), 0);
 	put(tables->fixture, "ads", 1, "a", "{\"ad\":\"a\",\"bid\":7}");
 	put(tables->fixture, "ads", 0, "b", NULL);
 	poll_table(tables, ads);
@@ -243,6 +244,37 @@ static void enrich_finds_a_row_as_it_is_now_and_nothing_once_it_is_deleted(void 
 	pthread_rwlock_destroy(&lock);
 }
 
+static long long price_at(const struct leat_reference *prices, const char *key, int64_t time_ms)
+{
+	long row = leat_reference_find(prices, leat_text(key), time_ms);
+	return row < 0 ? -1 : (long long)leat_reference_column(prices, "bid")->ints[row];
+}
+
+static void a_history_has_the_row_that_held_at_any_time_whatever_came_first(void **state)
+{
+	struct tables *tables = *state;
+	static const char *const rows[] = { "{\"ad\":\"a\",\"since\":200,\"bid\":2}", "{\"ad\":\"ab\",\"since\":50,\"bid\":9}", "{\"ad\":\"a\",\"since\":100,\"bid\":1}",
+		"{\"ad\":\"a\",\"since\":-5,\"bid\":0}", "{\"ad\":\"a\",\"bid\":77}" };
+	for (size_t i = 0; i < LEAT_COUNT_OF(rows); i++)
+		put(tables->fixture, "prices", 0, "any key", rows[i]);
+	struct leat_reference *prices = load(tables, PRICES, NULL);
+	assert_true(leat_reference_dated(prices));
+	assert_int_equal(leat_reference_count(prices), 4);      /* the one without a time is none */
+	static const struct { int64_t at; int bid; } expected[] = { { -6, -1 }, { -5, 0 }, { 99, 0 }, { 100, 1 }, { 199, 1 }, { 200, 2 }, { INT64_MAX, 2 } };
+	for (size_t i = 0; i < LEAT_COUNT_OF(expected); i++)
+		assert_int_equal(price_at(prices, "a", expected[i].at), expected[i].bid);
+	assert_int_equal(price_at(prices, "ab", 49), -1);
+	assert_int_equal(price_at(prices, "ab", 50), 9);
+	put(tables->fixture, "prices", 0, "any key", "{\"ad\":\"a\",\"since\":100,\"bid\":11}");
+	assert_int_equal(poll_table(tables, prices), 1);
+	assert_int_equal(price_at(prices, "a", 150), 11);
+	assert_int_equal(leat_reference_count(prices), 4);
+	put(tables->fixture, "prices", 0, "a", NULL);
+	assert_int_equal(poll_table(tables, prices), 1);
+	assert_int_equal(price_at(prices, "a", 150), -1);
+	assert_int_equal(price_at(prices, "ab", 150), 9);
+}
+
 #define TABLES_TEST(name) cmocka_unit_test_setup_teardown(name, open_tables, close_tables)
 
 int main(void)
@@ -252,6 +284,7 @@ int main(void)
 		TABLES_TEST(a_table_read_anew_is_the_table_that_was_followed),
 		TABLES_TEST(what_is_no_row_is_skipped_and_the_row_stays_as_it_was),
 		TABLES_TEST(a_number_as_key_is_deleted_by_its_text_and_by_no_other),
+		TABLES_TEST(a_history_has_the_row_that_held_at_any_time_whatever_came_first),
 		TABLES_TEST(bad_records_leave_no_memory_behind),
 		TABLES_TEST(while_the_registry_is_down_no_row_is_passed_over),
 		TABLES_TEST(enrich_finds_a_row_as_it_is_now_and_nothing_once_it_is_deleted),
