@@ -213,8 +213,10 @@ struct leat_session {
 	bool nudges;
 	/* orphaned tasks, see kafka_watch.c */
 	int64_t watch_ms;                     /* when to look; 0: all were owned at the last look  */
-	rd_kafka_queue_t *watch_queue;        /* where the answer comes                            */
-	bool watch_asked;
+	pthread_t watcher;
+	bool has_watcher;
+	_Atomic bool watch_done;
+	int32_t orphans;                      /* what the watcher found, once it is done           */
 	int orphans_seen;                     /* looks in a row that found some                    */
 };
 int kafka_session_open(struct leat_transport *transport, const struct leat_session_config *config, struct leat_session **out, struct leat_fault *fault);
@@ -235,6 +237,7 @@ void *kafka_pulse_main(void *session);
 
 void kafka_watch_soon(struct leat_session *session);           /* after every change of the assignment */
 void kafka_watch(struct leat_session *session);                /* from poll */
+void kafka_watch_end(struct leat_session *session);            /* waits for the thread, at most a second */
 
 int kafka_session_begin(struct leat_session *session, struct leat_fault *fault);   /* a transaction, if none is open */
 int kafka_session_watchdog(struct leat_session *session, struct leat_fault *fault);

@@ -459,8 +459,7 @@ void kafka_session_close(struct leat_session *session, bool graceful)
 		rd_kafka_queue_io_event_enable(session->group_queue, -1, NULL, 0);
 		rd_kafka_queue_destroy(session->group_queue);
 	}
-	if (session->watch_queue)
-		rd_kafka_queue_destroy(session->watch_queue);
+	kafka_watch_end(session);
 	kafka_producer_close(session->producer);
 	kafka_producer_close(session->early);
 	kafka_dispose(session->kafka, session->group);

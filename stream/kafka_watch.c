@@ -1,57 +1,65 @@
 /*
  * Watching for orphans: tasks that no member of a stable group owns. A static member that is killed between giving tasks up and joining again gets its old,
  * already shrunk assignment back without a rebalance, and nobody is told to take what it gave up. Whoever sees that joins anew, which makes one.
+ *
+ * The question is put by a thread of its own, because it waits for an answer. (rd_kafka_DescribeConsumerGroups would not wait, but fails an assertion when the
+ * coordinator is away: librdkafka #4605.) It goes through the client that reads data: that of the group has a fetch of seconds before it on its connection.
  */
 #include "stream/kafka_internal.h"
 
-enum { WATCH_AFTER_MS = 1500, WATCH_AGAIN_MS = 3000, ANSWER_MS = 5000 };
+enum { WATCH_AFTER_MS = 1500, WATCH_AGAIN_MS = 3000, LIST_MS = 1000 };
 
-/* ---- asking: the answer comes to a queue of its own, because the worker must not wait for it ---- */
+/* Big-endian numbers of the consumer protocol's assignment: i16 version, [topic string, [i32 partition]], user data. */
+struct cursor { const uint8_t *at, *end; bool bad; };
 
-static void ask(struct leat_session *session)
+static int32_t take(struct cursor *cursor, int bytes)
 {
-	const char *groups[] = { session->kafka->application };
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(session->group, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-	if (!session->watch_queue)
-		session->watch_queue = rd_kafka_queue_new(session->group);
-	rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_MS, NULL, 0);
-	rd_kafka_DescribeConsumerGroups(session->group, groups, 1, options, session->watch_queue);
-	rd_kafka_AdminOptions_destroy(options);
-	session->watch_asked = true;
+	int32_t value = 0;
+	if (cursor->end - cursor->at < bytes) {
+		cursor->bad = true;
+		return 0;
+	}
+	for (int i = 0; i < bytes; i++)
+		value = (int32_t)((uint32_t)value << 8 | *cursor->at++);
+	return value;
 }
 
-/* ---- the answer ---- */
-
-static void mark_member(const rd_kafka_MemberDescription_t *member, const char *topic, int32_t tasks, bool *owned)
+static void mark_member(const struct rd_kafka_group_member_info *member, const char *topic, int32_t tasks, bool *owned)
 {
-	const rd_kafka_topic_partition_list_t *list = rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(member));
-	for (int i = 0; list && i < list->cnt; i++)
-		if (strcmp(list->elems[i].topic, topic) == 0 && list->elems[i].partition >= 0 && list->elems[i].partition < tasks)
-			owned[list->elems[i].partition] = true;
+	struct cursor cursor = { member->member_assignment, (const uint8_t *)member->member_assignment + member->member_assignment_size, false };
+	take(&cursor, 2);
+	for (int32_t topics = take(&cursor, 4); topics > 0 && !cursor.bad; topics--) {
+		int32_t length = take(&cursor, 2);
+		if (length < 0 || cursor.end - cursor.at < length)
+			return;
+		bool ours = strlen(topic) == (size_t)length && memcmp(cursor.at, topic, (size_t)length) == 0;
+		cursor.at += length;
+		for (int32_t count = take(&cursor, 4); count > 0 && !cursor.bad; count--) {
+			int32_t task = take(&cursor, 4);
+			if (ours && !cursor.bad && task >= 0 && task < tasks)
+				owned[task] = true;
+		}
+	}
 }
 
-static const rd_kafka_ConsumerGroupDescription_t *group_of(rd_kafka_event_t *event)
+/* Number of tasks that nobody owns while the group is stable; -1 when it cannot be told now. */
+static int32_t count_orphans(struct leat_session *session)
 {
-	size_t count = 0;
-	const rd_kafka_DescribeConsumerGroups_result_t *result = rd_kafka_event_error(event) ? NULL : rd_kafka_event_DescribeConsumerGroups_result(event);
-	const rd_kafka_ConsumerGroupDescription_t **groups = result ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
-	return count == 1 && !rd_kafka_ConsumerGroupDescription_error(groups[0]) ? groups[0] : NULL;
-}
-
-/* Number of tasks that nobody owns while the group is stable; -1 when the answer does not tell. */
-static int32_t count_orphans(const struct leat_session *session, rd_kafka_event_t *event)
-{
-	const rd_kafka_ConsumerGroupDescription_t *group = group_of(event);
-	if (!group || rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
-		return -1;
+	const struct rd_kafka_group_list *list = NULL;
 	bool *owned = leat_calloc((size_t)session->config.tasks, sizeof *owned);
-	if (!owned)
-		return -1;
-	for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(group); i++)
-		mark_member(rd_kafka_ConsumerGroupDescription_member(group, i), session->kafka->tasks_topic, session->config.tasks, owned);
-	int32_t orphans = 0;
+	int32_t orphans = -1;
+	if (!owned || rd_kafka_list_groups(session->data, session->kafka->application, &list, LIST_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		goto out;
+	if (list->group_cnt != 1 || !list->groups[0].state || strcmp(list->groups[0].state, "Stable") != 0)
+		goto out;
+	for (int i = 0; i < list->groups[0].member_cnt; i++)
+		mark_member(&list->groups[0].members[i], session->kafka->tasks_topic, session->config.tasks, owned);
+	orphans = 0;
 	for (int32_t task = 0; task < session->config.tasks; task++)
 		orphans += !owned[task];
+out:
+	if (list)
+		rd_kafka_group_list_destroy(list);
 	leat_free(owned);
 	return orphans;
 }
@@ -71,28 +79,42 @@ void kafka_watch_soon(struct leat_session *session)
 	session->orphans_seen = 0;
 }
 
-static void judge(struct leat_session *session, int32_t orphans)
+static void *look(void *self)
 {
-	session->watch_ms = orphans != 0 ? kafka_now_ms() + WATCH_AGAIN_MS : 0;
-	if (orphans > 0 && session->orphans_seen++) {
-		leat_log(LEAT_WARNING, "kafka: %d tasks of %s have no owner although its group is stable; joining anew", (int)orphans, session->kafka->application);
+	struct leat_session *session = self;
+	session->orphans = count_orphans(session);
+	atomic_store(&session->watch_done, true);
+	return NULL;
+}
+
+static void judge(struct leat_session *session)
+{
+	session->watch_ms = session->orphans != 0 ? kafka_now_ms() + WATCH_AGAIN_MS : 0;
+	if (session->orphans > 0 && session->orphans_seen++) {
+		leat_log(LEAT_WARNING, "kafka: %d tasks of %s have no owner although its group is stable; joining anew", (int)session->orphans, session->kafka->application);
 		join_again(session);
 		session->orphans_seen = 0;
 	}
 }
 
+void kafka_watch_end(struct leat_session *session)
+{
+	if (session->has_watcher)
+		pthread_join(session->watcher, NULL);
+	session->has_watcher = false;
+}
+
 void kafka_watch(struct leat_session *session)
 {
-	if (session->watch_asked) {
-		rd_kafka_event_t *event = rd_kafka_queue_poll(session->watch_queue, 0);
-		if (!event)
+	bool due = session->watch_ms != 0 && kafka_now_ms() >= session->watch_ms;
+	if (session->has_watcher) {
+		if (!atomic_load(&session->watch_done))
 			return;
-		/* An answer given before the latest change of the assignment says nothing about it. */
-		if (kafka_now_ms() >= session->watch_ms)
-			judge(session, count_orphans(session, event));
-		session->watch_asked = false;
-		rd_kafka_event_destroy(event);
-	} else if (session->watch_ms != 0 && kafka_now_ms() >= session->watch_ms) {
-		ask(session);
+		kafka_watch_end(session);
+		if (due)      /* else the assignment has changed since: the answer may be older */
+			judge(session);
+	} else if (due) {
+		atomic_store(&session->watch_done, false);
+		session->has_watcher = pthread_create(&session->watcher, NULL, look, session) == 0;
 	}
 }
