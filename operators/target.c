@@ -634,7 +634,7 @@ const struct leat_operator operator_target = {
 	.counters = (const char *const[]){ [DROPPED] = "dropped_ads", [CAPPED] = "capped", NULL },
 	.options = (const struct leat_option[]){
 		{ "ads", LEAT_OPTION_REFERENCE, OPTION(catalogue), .optional = true, .help = "Catalogue: columns ad_id, and where there are any category, factors, bid, active, starts, ends (ms; end excluded)." },
-		{ "demo_ads", LEAT_OPTION_INT, OPTION(demo_ads), "0", .max = 4096, .help = "Instead of a catalogue: this many made-up ads with ids 0, 1, ..." },
+		{ "demo_ads", LEAT_OPTION_INT, OPTION(demo_ads), "0", .max = 65536, .help = "Instead of a catalogue: this many made-up ads with ids 0, 1, ..." },
 		{ "ads_max", LEAT_OPTION_INT, OPTION(ads_max), "1024", .min = 1, .max = 65536, .help = "Active ads at most; more are counted as dropped_ads and left out." },
 		{ "id", LEAT_OPTION_TEXT, OPTION(id_column), "ad_id", .meaning = LEAT_MEANS_VALUE, .help = "The catalogue's column with the ad's id." },
 		{ "factors", LEAT_OPTION_FIELD, OPTION(factors), .optional = true, .types = LEAT_TYPE_BIT(LEAT_VECTOR), .help = "The user's factors." },

@@ -92,7 +92,7 @@ static void options_that_make_no_sense_are_refused(void **state)
 {
 	(void)state;
 	leat_scenario_refused("target", "{ demo_ads: 5 }", FIELDS, "needs factors, interests or both");
-	leat_scenario_refused("target", "{ demo_ads: 5000 }", FIELDS, "demo_ads");
+	leat_scenario_refused("target", "{ demo_ads: 70000 }", FIELDS, "demo_ads");
 	leat_scenario_refused("target", "{ ads: nowhere }", FIELDS, "nowhere");
 	leat_scenario_refused("target", "{ interests: category }", FIELDS, "interests");
 	leat_scenario_refused("target", "{ k: 1 }", FIELDS, "either ads");
