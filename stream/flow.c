@@ -592,7 +592,7 @@ void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, c
 		lane->rejected[arrival] = record != NULL;
 	for (size_t i = 0; !intake && i < lane->pipeline->source_count; i++) {
 		const struct leat_intake *from = &lane->intakes[i];
-		if (record >= from->records && record < from->records + from->taken)
+		if (from->taken > 0 && record >= from->records && record < from->records + from->taken)
 			intake = from;
 	}
 	if (!intake || !record || on_bad(lane, intake, record) == LEAT_BAD_SKIP)
