@@ -575,6 +575,13 @@ static void count_reason(struct leat_lane *lane, const char *reason)
 	}
 }
 
+/* A re-keyed event is its first source's. */
+static int on_bad(const struct leat_lane *lane, const struct leat_intake *intake, const struct leat_record *record)
+{
+	struct leat_rekey_origin origin;
+	return intake->rekey && leat_rekey_in_origin(lane, intake, record, &origin) ? origin.source->on_bad : intake->source->on_bad;
+}
+
 void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, const char *stage, const char *reason, const struct leat_record *record, const struct leat_intake *intake)
 {
 	/* Several branches, or several rows emitted from one event, may find it bad: it is one bad event with one dead letter. */
@@ -585,10 +592,10 @@ void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, c
 		lane->rejected[arrival] = record != NULL;
 	for (size_t i = 0; !intake && i < lane->pipeline->source_count; i++) {
 		const struct leat_intake *from = &lane->intakes[i];
-		if (record >= from->records && record < from->records + from->taken)
+		if (from->taken > 0 && record >= from->records && record < from->records + from->taken)
 			intake = from;
 	}
-	if (!intake || !record || intake->source->on_bad == LEAT_BAD_SKIP)
+	if (!intake || !record || on_bad(lane, intake, record) == LEAT_BAD_SKIP)
 		return;
 	for (size_t i = lane->rejection_count; i-- > 0;)
 		if (lane->rejections[i].record == record)
@@ -612,7 +619,7 @@ static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->rejection_count; i++) {
 		const struct leat_rejection *bad = &lane->rejections[i];
-		if (bad->intake->source->on_bad != LEAT_BAD_HALT)
+		if (on_bad(lane, bad->intake, bad->record) != LEAT_BAD_HALT)
 			continue;
 		if (!lane->halt.last) {
 			lane->halt = (struct leat_halt){ .set = true, .intake = (size_t)(bad->intake - lane->intakes), .offset = bad->record->offset };

@@ -1,5 +1,6 @@
 /* Outlets: what leaves a task: decisions and other records of sinks, re-keyed rows, dead letters, each batch in an order that does not hang on its size. */
 #include "stream/outlet.h"
+#include "stream/rekey.h"
 
 #include <stdlib.h>
 
@@ -233,7 +234,7 @@ static int by_arrival_rejected(const void *a, const void *b)
 	return x->node < y->node ? -1 : x->node > y->node;
 }
 
-/* The original record, with why, where and who in headers; a body beyond the limit is cut to its first bytes. */
+/* The record as it lay there, with why, where and who in headers; a body beyond the limit is cut to its first bytes. A re-keyed row names where its event began. */
 static int send_dead_letter(struct leat_lane *lane, const struct leat_rejection *bad, struct leat_fault *fault)
 {
 	enum { OURS = 8 };
@@ -242,17 +243,20 @@ static int send_dead_letter(struct leat_lane *lane, const struct leat_rejection 
 	char numbers[4][24];
 	int32_t id = -1;
 	struct leat_bytes body;
+	struct leat_rekey_origin origin = { bad->intake->source, lane->task, from->offset };
+	if (bad->intake->rekey && !leat_rekey_in_origin(lane, bad->intake, from, &origin))
+		origin = (struct leat_rekey_origin){ bad->intake->source, lane->task, from->offset };
 	uint32_t theirs = LEAT_MIN(from->header_count, 64u);
 	struct leat_header *headers = leat_arena_take(lane->arena, (theirs + OURS) * sizeof *headers);
 	if (!headers)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	if (from->value.data)
 		leat_wire_read(from->value, &id, &body);
-	snprintf(numbers[0], sizeof numbers[0], "%d", (int)lane->task);
-	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)from->offset);
+	snprintf(numbers[0], sizeof numbers[0], "%d", (int)origin.partition);
+	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)origin.offset);
 	snprintf(numbers[2], sizeof numbers[2], "%lld", (long long)from->timestamp_ms);
 	snprintf(numbers[3], sizeof numbers[3], "%d", (int)id);
-	const char *values[OURS] = { bad->reason, bad->stage, bad->intake->source->topic, numbers[0], numbers[1], numbers[2], numbers[3], lane->pipeline->name };
+	const char *values[OURS] = { bad->reason, bad->stage, origin.source->topic, numbers[0], numbers[1], numbers[2], numbers[3], lane->pipeline->name };
 	for (uint32_t i = 0; i < theirs; i++)
 		headers[i] = from->headers[i];
 	for (uint32_t i = 0; i < OURS; i++)

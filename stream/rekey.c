@@ -167,7 +167,7 @@ static bool is_sound(const struct leat_rekey_in *in, const struct leat_record *r
 	switch ((enum kind)head->kind) {
 	case ROW:
 		return record->key.data && leat_partition_of(record->key.data, record->key.length, in->senders) == task && head->origin_source < LEAT_SOURCES_MAX &&
-		       head->origin_partition == head->sender && head->origin_offset >= -1 && head->time_ms >= -1 && !is_ahead(record, head->time_ms) && !is_ahead(record, head->watermark_ms);
+		       head->origin_partition < in->senders && head->origin_offset >= -1 && head->time_ms >= -1 && !is_ahead(record, head->time_ms) && !is_ahead(record, head->watermark_ms);
 	case MARK:
 		return !record->key.data && !body && (head->watermark_ms == INT64_MAX || !is_ahead(record, head->watermark_ms));
 	case COLUMNS:
@@ -220,6 +220,18 @@ int leat_rekey_in_row(struct leat_lane *lane, struct leat_intake *intake, const 
 	run->key[row] = record->key;
 	*time_ms = head.time_ms;
 	return LEAT_BAD_NONE;
+}
+
+bool leat_rekey_in_origin(const struct leat_lane *lane, const struct leat_intake *intake, const struct leat_record *record, struct leat_rekey_origin *out)
+{
+	struct head head;
+	if (record->value.length < sizeof head)
+		return false;
+	memcpy(&head, record->value.data, sizeof head);
+	if (!is_sound(intake->rekey, record, &head, lane->task) || head.kind != ROW || head.fingerprint != intake->rekey->ours.fingerprint)
+		return false;
+	*out = (struct leat_rekey_origin){ &lane->pipeline->sources[head.origin_source], head.origin_partition, head.origin_offset };
+	return head.origin_source < lane->pipeline->source_count && out->source->rekey < 0 && !out->source->deltas && out->offset >= 0;
 }
 
 int64_t leat_rekey_in_watermark(const struct leat_rekey_in *in)
@@ -378,6 +390,13 @@ static int send_row(struct leat_lane *lane, struct leat_node_run *node, struct l
 	struct head head = { .version = VERSION, .kind = ROW, .sender = (uint16_t)lane->task, .origin_source = run->source[row], .origin_partition = (uint16_t)lane->task,
 			     .fingerprint = out->ours.fingerprint, .watermark_ms = run->watermark_ms[row], .time_ms = run->time_ms[row], .id = run->id[row],
 			     .origin_offset = record ? record->offset : -1 };
+	const struct leat_intake *intake = &lane->intakes[run->source[row]];
+	struct leat_rekey_origin origin;
+	if (record && intake->rekey && leat_rekey_in_origin(lane, intake, record, &origin)) {
+		head.origin_source = (uint16_t)(origin.source - lane->pipeline->sources);
+		head.origin_partition = (uint16_t)origin.partition;
+		head.origin_offset = origin.offset;
+	}
 	int32_t receiver = leat_partition_of(key.data, key.length, lane->engine->tasks);
 	LEAT_TRY(tell_columns(lane, out, receiver, fault));
 	struct leat_outlet_item *item = leat_outlet_add(outlet);

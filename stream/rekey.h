@@ -21,6 +21,9 @@ void leat_rekey_in_close(struct leat_rekey_in *in);
  * INTERNAL_DAMAGED: no sender wrote it; SCHEMA_INCOMPATIBLE: its columns cannot be read as ours; UNKNOWN_SCHEMA: what its columns are is not known.
  */
 int leat_rekey_in_row(struct leat_lane *lane, struct leat_intake *intake, const struct leat_record *record, struct leat_stream_run *run, size_t row, int64_t *time_ms);
+/* Where the event of a re-keyed row began. False: nobody can say: it stems from a timer, or another pipeline sent it. */
+struct leat_rekey_origin { const struct leat_source *source; int32_t partition; int64_t offset; };
+bool leat_rekey_in_origin(const struct leat_lane *lane, const struct leat_intake *intake, const struct leat_record *record, struct leat_rekey_origin *out);
 int64_t leat_rekey_in_watermark(const struct leat_rekey_in *in);
 /* The slowest of the senders other than @task that are known and not idle; INT64_MAX: none. */
 int64_t leat_rekey_in_slowest(const struct leat_rekey_in *in, int32_t task);
