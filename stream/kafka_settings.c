@@ -160,6 +160,12 @@ void leat_kafka_settings_print(FILE *out)
 		fprintf(out, "%s`%s`", i ? ", " : "", allowed[i].key);
 }
 
+void leat_kafka_secrets_print(FILE *out)
+{
+	for (size_t i = 0; i < LEAT_COUNT_OF(secrets); i++)
+		fprintf(out, "%s`%s`", i ? ", " : "", secrets[i]);
+}
+
 int leat_kafka_setting_check(const char *key, const char *value, struct leat_fault *fault)
 {
 	rd_kafka_conf_t *scratch = rd_kafka_conf_new();

@@ -545,6 +545,8 @@ void leat_pipeline_print_options(FILE *out)
 	}
 	fprintf(out, "\n### kafka\n\n`brokers:` host:port,... unless `--brokers` is given. `settings: { name: value }` goes to librdkafka as it is; what leat needs itself is refused with the reason. Of librdkafka's settings these may be set: ");
 	leat_kafka_settings_print(out);
-	fprintf(out, ".\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
+	fprintf(out, ".\nSecrets (");
+	leat_kafka_secrets_print(out);
+	fprintf(out, ") are written as `\"${file:/path}\"` or `\"${env:NAME}\"`, never as they are; files that hold secrets must be open to their owner only (`chmod 600`).\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
 	leat_fields_print(out);
 }

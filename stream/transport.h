@@ -185,5 +185,6 @@ int leat_kafka_setting_check(const char *key, const char *value, struct leat_fau
 bool leat_kafka_setting_secret(const char *key);
 /* Their names, for the generated reference. */
 void leat_kafka_settings_print(FILE *out);
+void leat_kafka_secrets_print(FILE *out);
 
 #endif
