@@ -43,9 +43,22 @@ bool leat_interrupted(void *unused);
 struct leat_transport;
 struct leat_storage;
 struct leat_fault;
-/* @brokers or @embedded; neither or both: usage error already printed, as all others. 0 or an exit status. The caller closes the transport, then the storage. */
-int leat_tool_transport(const struct leat_verb *verb, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);
-/* The same under the name of an application, whose positions it may then move, with librdkafka settings (NULL key ends; may be NULL). */
+struct leat_registry;
+struct leat_registry_config;
+struct leat_pipeline;
+/* Where a tool finds topics and schema ids: what was given, NULL if not, and what the file of --config says. */
+struct leat_tool_where {
+	const char *brokers, *embedded, *config, *registry;
+	struct leat_pipeline *file;          /* filled by leat_tool_transport(); leat_pipeline_free() it last */
+};
+extern const char leat_tool_config_help[];
+/* Brokers or a folder; neither or both: usage error already printed, as all others. 0 or an exit status. The caller closes the transport, then the storage. */
+int leat_tool_transport(const struct leat_verb *verb, struct leat_tool_where *where, struct leat_storage **storage, struct leat_transport **out);
+/* The registry of --registry, or of the file; @folder, which may be NULL, when neither names one. */
+int leat_tool_registry(const struct leat_tool_where *where, const char *folder, struct leat_registry **out, struct leat_fault *fault);
+/* NULL: none. */
+const char *leat_tool_registry_url(const struct leat_tool_where *where);
+/* As leat_tool_transport() under the name of an application, whose positions it may then move, with librdkafka settings (NULL key ends; may be NULL). */
 struct leat_pair_text;
 struct leat_tool_of { const char *application; const struct leat_pair_text *settings; };
 int leat_tool_transport_of(const struct leat_verb *verb, const struct leat_tool_of *of, const char *brokers, const char *embedded, struct leat_storage **storage, struct leat_transport **out);

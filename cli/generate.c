@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/generate_rp1.h"
 #include "cli/shop_run.h"
+#include "stream/pipeline.h"
 
 #include <math.h>
 
@@ -9,7 +10,8 @@ enum { RP1_BATCH = 256, RP1_MEMORY = 64 << 20 };
 static const double virtual_rate = 200;      /* events per second of the shop's time when it runs as fast as it can */
 
 struct generate {
-	const char *embedded, *brokers, *prefix, *registry, *schemas, *topic;
+	struct leat_tool_where where;
+	const char *prefix, *schemas, *topic;
 	double users, items, ads, rate, events, seconds, seed, partitions, start, rp1;
 	bool react, json;
 	struct leat_transport *transport;
@@ -65,7 +67,7 @@ static int run_shop(const struct generate *generate, struct leat_fault *fault)
 	char *schemas;
 	LEAT_TRY(leat_tool_schemas(generate->schemas, &schemas, fault));
 	struct leat_shop_run run = shop_of(generate, schemas);
-	int rc = leat_registry_open(&registry, &(struct leat_registry_config){ .url = generate->registry, .folder = generate->registry ? NULL : schemas }, fault);
+	int rc = leat_tool_registry(&generate->where, schemas, &registry, fault);
 	if (rc >= 0)
 		rc = leat_shop_run(generate->transport, registry, &run, &stats, fault);
 	if (rc >= 0)
@@ -172,8 +174,9 @@ static int verb(int count, char **arguments)
 {
 	struct generate generate = { .prefix = "shop.", .topic = "rp-events", .users = NAN, .items = NAN, .ads = 200, .rate = NAN, .events = NAN, .seconds = NAN, .seed = 1, .partitions = 4, .start = NAN, .rp1 = NAN };
 	const struct leat_flag flags[] = {
-		{ "--embedded", LEAT_FLAG_TEXT, &generate.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
-		{ "--brokers", LEAT_FLAG_TEXT, &generate.brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--embedded", LEAT_FLAG_TEXT, &generate.where.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
+		{ "--brokers", LEAT_FLAG_TEXT, &generate.where.brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--config", LEAT_FLAG_TEXT, &generate.where.config, leat_tool_config_help },
 		{ "--topic-prefix", LEAT_FLAG_TEXT, &generate.prefix, "TEXT: what stands before clicks, purchases, feedback, ads, decisions (shop.)" },
 		{ "--users", LEAT_FLAG_NUMBER, &generate.users, "N (5000; with --rp1 200000)" },
 		{ "--items", LEAT_FLAG_NUMBER, &generate.items, "N (1000; with --rp1 20000)" },
@@ -184,7 +187,7 @@ static int verb(int count, char **arguments)
 		{ "--seed", LEAT_FLAG_NUMBER, &generate.seed, "N: the same seed is the same shop (1)" },
 		{ "--react", LEAT_FLAG_SWITCH, &generate.react, "answer decisions with impressions and clicks" },
 		{ "--partitions", LEAT_FLAG_NUMBER, &generate.partitions, "N: of topics that are not there yet (4)" },
-		{ "--registry", LEAT_FLAG_TEXT, &generate.registry, "URL: Schema Registry; without it the ids are those of ids.txt" },
+		{ "--registry", LEAT_FLAG_TEXT, &generate.where.registry, "URL: Schema Registry; without it the ids are those of ids.txt" },
 		{ "--schemas", LEAT_FLAG_TEXT, &generate.schemas, "FOLDER: the shop's schemas (./schemas, else the installed ones)" },
 		{ "--start", LEAT_FLAG_NUMBER, &generate.start, "MS: unix time of the first event with --rate 0 (1760000000000)" },
 		{ "--json", LEAT_FLAG_SWITCH, &generate.json, "the closing line as JSON" },
@@ -200,15 +203,20 @@ static int verb(int count, char **arguments)
 		return leat_usage(&leat_verb_generate, "'%s' is one too many", arguments[0]);
 	int status = check(&generate);
 	set_defaults(&generate);
-	if (status || (status = leat_tool_transport(&leat_verb_generate, generate.brokers, generate.embedded, &storage, &generate.transport)))
+	if (status)
 		return status;
 	leat_catch_signals();
+	if ((status = leat_tool_transport(&leat_verb_generate, &generate.where, &storage, &generate.transport)))
+		goto out;
 	int rc = generate.rp1 > 0 ? run_rp1(&generate, &fault) : run_shop(&generate, &fault);
 	leat_tool_close(generate.transport, storage);
-	return rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+	status = rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+out:
+	leat_pipeline_free(generate.where.file);
+	return status;
 }
 
 const struct leat_verb leat_verb_generate = {
-	"generate", "(--brokers HOST:PORT | --embedded FOLDER) [options]", "a simulated shop: clicks, purchases, ads, answers to decisions", verb,
+	"generate", "(--brokers HOST:PORT | --config FILE | --embedded FOLDER) [options]", "a simulated shop: clicks, purchases, ads, answers to decisions", verb,
 	"Some events are late, some come twice, some are broken; the closing line says how many of each. Ctrl-C ends it."
 };

@@ -1,6 +1,7 @@
 /* leat import: CSV, JSON lines and Avro container files into topics by a mapping file. */
 #include "cli/cli.h"
 #include "cli/import_run.h"
+#include "stream/pipeline.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -34,14 +35,14 @@ static void print_text(const struct leat_import_stats *stats)
 		printf("  %10llu %s\n", (unsigned long long)stats->reasons[i].count, stats->reasons[i].name);
 }
 
-static int import(struct leat_import *import, const char *mapping, const char *schemas, const char *url, bool json, struct leat_fault *fault)
+static int import(struct leat_import *import, const struct leat_tool_where *where, const char *mapping, const char *schemas, bool json, struct leat_fault *fault)
 {
 	struct leat_import_stats stats;
 	char *folder = NULL;
 	int rc = leat_tool_schemas(schemas, &folder, fault);
 	import->schemas = folder;
 	if (rc >= 0)
-		rc = leat_registry_open(&import->registry, &(struct leat_registry_config){ .url = url, .folder = url ? NULL : folder }, fault);
+		rc = leat_tool_registry(where, folder, &import->registry, fault);
 	if (rc >= 0)
 		rc = leat_map_load(&import->map, mapping, fault);
 	if (rc >= 0)
@@ -57,17 +58,19 @@ static int import(struct leat_import *import, const char *mapping, const char *s
 static int verb(int count, char **arguments)
 {
 	struct leat_import config = { .stop = leat_interrupted };
-	const char *embedded = NULL, *brokers = NULL, *mapping = NULL, *schemas = NULL, *url = NULL;
+	struct leat_tool_where where = { 0 };
+	const char *mapping = NULL, *schemas = NULL;
 	double limit = NAN;
 	bool json = false;
 	const struct leat_flag flags[] = {
 		{ "--mapping", LEAT_FLAG_TEXT, &mapping, "FILE.yaml: columns, fields, rules, topics" },
-		{ "--embedded", LEAT_FLAG_TEXT, &embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
-		{ "--brokers", LEAT_FLAG_TEXT, &brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--embedded", LEAT_FLAG_TEXT, &where.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
+		{ "--brokers", LEAT_FLAG_TEXT, &where.brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--config", LEAT_FLAG_TEXT, &where.config, leat_tool_config_help },
 		{ "--limit", LEAT_FLAG_NUMBER, &limit, "N: only the first N rows" },
 		{ "--rate", LEAT_FLAG_NUMBER, &config.rate, "N: rows per second; 0, the default: as fast as possible" },
 		{ "--schemas", LEAT_FLAG_TEXT, &schemas, "FOLDER: schemas and ids.txt (./schemas, else the installed ones)" },
-		{ "--registry", LEAT_FLAG_TEXT, &url, "URL: Schema Registry for the ids" },
+		{ "--registry", LEAT_FLAG_TEXT, &where.registry, "URL: Schema Registry for the ids" },
 		{ "--json", LEAT_FLAG_SWITCH, &json, "the closing line as JSON" },
 	};
 	struct leat_fault fault = { 0 };
@@ -81,16 +84,21 @@ static int verb(int count, char **arguments)
 	int status = leat_ranges_check(&leat_verb_import, ranges, LEAT_COUNT_OF(ranges));
 	config.path = arguments[0];
 	config.limit = (uint64_t)leat_number_or(limit, 0);
-	if (status || (status = leat_tool_transport(&leat_verb_import, brokers, embedded, &storage, &config.transport)))
+	if (status)
 		return status;
 	leat_catch_signals();
-	int rc = import(&config, mapping, schemas, url, json, &fault);
+	if ((status = leat_tool_transport(&leat_verb_import, &where, &storage, &config.transport)))
+		goto out;
+	int rc = import(&config, &where, mapping, schemas, json, &fault);
 	leat_tool_close(config.transport, storage);
-	return rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+	status = rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+out:
+	leat_pipeline_free(where.file);
+	return status;
 }
 
 const struct leat_verb leat_verb_import = {
-	"import", "FILE --mapping FILE.yaml (--brokers HOST:PORT | --embedded FOLDER) [options]", "loads CSV, JSON lines or Avro container files into topics", verb,
+	"import", "FILE --mapping FILE.yaml (--brokers HOST:PORT | --config FILE | --embedded FOLDER) [options]", "loads CSV, JSON lines or Avro container files into topics", verb,
 	"FILE may be packed by gzip or xz. Rows that a rule refuses, or that cannot be read, are counted by reason and go to the dead-letter topic with the original line and the\n"
 	"headers reason, file and line. pipelines/import/ holds mappings to copy; cli/README.md says what may stand in one."
 };

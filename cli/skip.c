@@ -60,10 +60,10 @@ static int run(const struct skip *skip, const struct leat_pipeline *pipeline)
 	const struct leat_tool_of of = { pipeline->name, (const struct leat_pair_text *)(const void *)pipeline->kafka };
 	if (check_input(pipeline, skip->topic, &fault) < 0)
 		return leat_failed(&fault);
+	leat_catch_signals();
 	int status = leat_tool_transport_of(&leat_verb_skip, &of, brokers, skip->embedded, &storage, &transport);
 	if (status)
 		return status;
-	leat_catch_signals();
 	int rc = move(skip, transport, &fault);
 	if (rc >= 0)
 		printf("%s begins at %s[%d] offset %lld from now on\n", pipeline->name, skip->topic, (int)skip->partition, (long long)skip->offset + 1);

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/record_json.h"
 #include "schemas/codec.h"
+#include "stream/pipeline.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,7 +12,8 @@
 enum { AT_ONCE = 256, WAIT_MS = 20, NAP_US = 20000 };
 
 struct tail {
-	const char *embedded, *brokers, *from, *registry_url, *schemas;
+	struct leat_tool_where where;
+	const char *from, *schemas;
 	double count, partition;
 	bool follow, told;
 	const char *topic;
@@ -159,14 +161,14 @@ static int open_registry(struct tail *tail, struct leat_fault *fault)
 {
 	char *folder = NULL, *ids = NULL;
 	int rc = 0;
-	if (!tail->registry_url && leat_tool_schemas(tail->schemas, &folder, fault) < 0) {
+	if (!leat_tool_registry_url(&tail->where) && leat_tool_schemas(tail->schemas, &folder, fault) < 0) {
 		rc = tail->schemas ? fault->code : 0;
 		goto out;
 	}
 	if (folder && !(ids = leat_printf("%s/ids.txt", folder)))
 		rc = leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	else if (!ids || access(ids, R_OK) == 0 || tail->schemas)
-		rc = leat_registry_open(&tail->registry, &(struct leat_registry_config){ .url = tail->registry_url, .folder = folder }, fault);
+		rc = leat_tool_registry(&tail->where, folder, &tail->registry, fault);
 out:
 	leat_free(ids);
 	leat_free(folder);
@@ -177,14 +179,15 @@ static int verb(int count, char **arguments)
 {
 	struct tail tail = { .from = "start", .partition = NAN, .count = NAN };
 	const struct leat_flag flags[] = {
-		{ "--embedded", LEAT_FLAG_TEXT, &tail.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
-		{ "--brokers", LEAT_FLAG_TEXT, &tail.brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--embedded", LEAT_FLAG_TEXT, &tail.where.embedded, "FOLDER: topics in this folder, also while a pipeline runs on it" },
+		{ "--brokers", LEAT_FLAG_TEXT, &tail.where.brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--config", LEAT_FLAG_TEXT, &tail.where.config, leat_tool_config_help },
 		{ "--from", LEAT_FLAG_TEXT, &tail.from, "start, end, or an OFFSET of each partition (start)" },
 		{ "--partition", LEAT_FLAG_NUMBER, &tail.partition, "N: only this one" },
 		{ "--count", LEAT_FLAG_NUMBER, &tail.count, "N: end after so many records" },
 		{ "--follow", LEAT_FLAG_SWITCH, &tail.follow, "wait for more at the end" },
 		{ "--schemas", LEAT_FLAG_TEXT, &tail.schemas, "FOLDER: schemas and ids.txt (./schemas, else the installed ones)" },
-		{ "--registry", LEAT_FLAG_TEXT, &tail.registry_url, "URL: Schema Registry instead" },
+		{ "--registry", LEAT_FLAG_TEXT, &tail.where.registry, "URL: Schema Registry instead" },
 	};
 	struct leat_fault fault = { 0 };
 	struct leat_storage *storage;
@@ -198,19 +201,24 @@ static int verb(int count, char **arguments)
 	tail.topic = arguments[0];
 	tail.partition = leat_number_or(tail.partition, -1);
 	tail.count = leat_number_or(tail.count, 0);
-	if (status || (status = leat_tool_transport(&leat_verb_tail, tail.brokers, tail.embedded, &storage, &tail.transport)))
+	if (status)
 		return status;
 	leat_catch_signals();
+	if ((status = leat_tool_transport(&leat_verb_tail, &tail.where, &storage, &tail.transport)))
+		goto out;
 	int rc = open_registry(&tail, &fault);
 	if (rc >= 0)
 		rc = tail_all(&tail, &fault);
 	leat_registry_close(tail.registry);
 	leat_buffer_free(&tail.line);
 	leat_tool_close(tail.transport, storage);
-	return rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+	status = rc < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
+out:
+	leat_pipeline_free(tail.where.file);
+	return status;
 }
 
 const struct leat_verb leat_verb_tail = {
-	"tail", "TOPIC (--brokers HOST:PORT | --embedded FOLDER) [options]", "prints the records of a topic as JSON", verb,
+	"tail", "TOPIC (--brokers HOST:PORT | --config FILE | --embedded FOLDER) [options]", "prints the records of a topic as JSON", verb,
 	"One object per line: partition, offset, timestamp, key, headers, value. A value that cannot be decoded is {\"base64\":...,\"reason\":...}."
 };

@@ -213,6 +213,12 @@ int leat_registry_open(struct leat_registry **out, const struct leat_registry_co
 	return 0;
 }
 
+bool leat_registry_url_secret(const char *url)
+{
+	const char *host = url ? strstr(url, "://") : NULL;
+	return host && host[3 + strcspn(host + 3, "@/?#")] == '@';
+}
+
 void leat_registry_close(struct leat_registry *registry)
 {
 	if (!registry)

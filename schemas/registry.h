@@ -21,6 +21,8 @@ struct leat_registry_config {
 /* Opens without a network call. LEAT_ECONFIG for a bad url, auth file or folder. The config's texts are copied, its clock is borrowed. */
 int leat_registry_open(struct leat_registry **out, const struct leat_registry_config *config, struct leat_fault *fault);
 void leat_registry_close(struct leat_registry *registry);
+/* Whether @url (may be NULL) names a user, and so mostly a password. */
+bool leat_registry_url_secret(const char *url);
 /* From any thread: a request under way ends within 0.1 s, it and all later ones with LEAT_ESTOPPED; what is cached stays. */
 void leat_registry_stop(struct leat_registry *registry);
 /*

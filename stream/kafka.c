@@ -126,6 +126,7 @@ static bool wait_for_burials(struct leat_kafka *kafka)
 static void free_kafka(struct leat_kafka *kafka)
 {
 	pthread_mutex_destroy(&kafka->lock);
+	pthread_mutex_destroy(&kafka->cause_lock);
 	pthread_cond_destroy(&kafka->changed);
 	kafka_settings_free(kafka);
 	leat_free(kafka->application);
@@ -303,6 +304,7 @@ int leat_kafka_open(struct leat_transport **out, const struct leat_transport_con
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	kafka->transport.ops = &ops;
 	pthread_mutex_init(&kafka->lock, NULL);
+	pthread_mutex_init(&kafka->cause_lock, NULL);
 	pthread_cond_init(&kafka->changed, NULL);
 	int rc = take_config(kafka, config, fault);
 	if (rc == 0)

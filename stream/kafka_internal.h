@@ -53,6 +53,8 @@ struct leat_kafka {
 	struct kafka_setting *settings;
 	size_t setting_count;
 	_Atomic bool reached;                 /* a broker has answered: until then tries are short, so that an interrupt is heard */
+	pthread_mutex_t cause_lock;           /* guards the next, which librdkafka's threads write */
+	char cause[512];                      /* why no broker could be reached so far; "": not known */
 	pthread_mutex_t lock;                 /* guards the rest */
 	pthread_cond_t changed;
 	struct kafka_client *clients;         /* the first also serves administration */
@@ -75,6 +77,8 @@ struct kafka_extra {
 };
 /* A client for @role. LEAT_ENOMEM, LEAT_ECONFIG. */
 int kafka_client_new(struct leat_kafka *kafka, enum kafka_role role, const struct kafka_extra *extra, rd_kafka_t **out, struct leat_fault *fault);
+/* ": why", or "", about brokers that could not be reached so far. */
+void kafka_cause(struct leat_kafka *kafka, char *out, size_t room);
 /* Checks every setting against the allow-list and copies them. LEAT_ECONFIG with the reason. */
 int kafka_settings_take(struct leat_kafka *kafka, const struct leat_pair_text *settings, struct leat_fault *fault);
 void kafka_settings_free(struct leat_kafka *kafka);

@@ -1,6 +1,9 @@
 /* Kafka clients' settings: what users may set, what they may not and why, and what each kind of client of ours needs. */
 #include "stream/kafka_internal.h"
 
+#include <openssl/x509.h>
+#include <sys/stat.h>
+
 enum { ALL = KAFKA_CONSUMERS | KAFKA_PRODUCERS };
 
 /* What users may pass on, and to which clients it goes. */
@@ -31,6 +34,10 @@ static const struct allowed {
 	{ "batch.size", KAFKA_PRODUCERS }, { "batch.num.messages", KAFKA_PRODUCERS }, { "request.timeout.ms", KAFKA_PRODUCERS },
 	{ "debug", ALL },
 };
+
+/* Settings that are secrets, and those that name files which hold some. */
+static const char *const secrets[] = { "sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password", "sasl.oauthbearer.client.secret" };
+static const char *const secret_files[] = { "ssl.key.location", "ssl.keystore.location", "sasl.kerberos.keytab" };
 
 /* What is refused gets its reason said; anything not listed at all is refused as unknown. */
 static const struct refused {
@@ -112,6 +119,28 @@ static const struct allowed *find_allowed(const char *key)
 	return NULL;
 }
 
+static bool is_among(const char *const *list, size_t count, const char *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i], key) == 0)
+			return true;
+	return false;
+}
+
+bool leat_kafka_setting_secret(const char *key)
+{
+	return is_among(secrets, LEAT_COUNT_OF(secrets), key);
+}
+
+/* A file that is not there is librdkafka's to tell of. */
+static int check_file(const char *key, const char *path, struct leat_fault *fault)
+{
+	struct stat about;
+	if (!is_among(secret_files, LEAT_COUNT_OF(secret_files), key) || stat(path, &about) != 0 || !(about.st_mode & 077))
+		return 0;
+	return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s holds a secret but others may open it (mode %03o); chmod 600 it", key, path, (unsigned)(about.st_mode & 0777));
+}
+
 static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *value, struct leat_fault *fault)
 {
 	char text[256];
@@ -122,13 +151,19 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set", key);
 	if (rd_kafka_conf_set(scratch, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s", key, text);
-	return 0;
+	return check_file(key, value, fault);
 }
 
 void leat_kafka_settings_print(FILE *out)
 {
 	for (size_t i = 0; i < LEAT_COUNT_OF(allowed); i++)
 		fprintf(out, "%s`%s`", i ? ", " : "", allowed[i].key);
+}
+
+void leat_kafka_secrets_print(FILE *out)
+{
+	for (size_t i = 0; i < LEAT_COUNT_OF(secrets); i++)
+		fprintf(out, "%s`%s`", i ? ", " : "", secrets[i]);
 }
 
 int leat_kafka_setting_check(const char *key, const char *value, struct leat_fault *fault)
@@ -186,6 +221,89 @@ static void log_line(const rd_kafka_t *rk, int level, const char *facility, cons
 	enum leat_level mine = level <= 3 ? LEAT_ERROR : level == 4 ? LEAT_WARNING : LEAT_INFO;
 	leat_log_seldom(mine, facility, 10000, "kafka client: %s: %s", facility, text);
 }
+
+/* ---- why no broker can be reached ---- */
+
+/* What librdkafka says, often only as TLS alert, and what it means for whoever wrote the settings. */
+static const struct hint {
+	const char *text, *means;
+} hints[] = {
+	{ "hostname mismatch", "the broker's certificate is for another host name than the one in brokers, or in the broker's advertised.listeners" },
+	{ "IP address mismatch", "the broker's certificate does not name this address; say the host name it is made for" },
+	{ "unable to get local issuer certificate", "the broker's certificate is not signed by a CA of ssl.ca.location" },
+	{ "self-signed certificate", "the broker's certificate is not signed by a CA of ssl.ca.location" },
+	{ "certificate has expired", "the broker's certificate has expired" },
+	{ "alert bad certificate", "the broker wants a certificate of ours (ssl.certificate.location, ssl.key.location) and got none, or one that it refuses" },
+	{ "alert certificate required", "the broker wants a certificate of ours: ssl.certificate.location, ssl.key.location" },
+	{ "alert certificate unknown", "the broker does not trust our certificate (ssl.certificate.location)" },
+	{ "alert unknown ca", "the broker does not trust our certificate (ssl.certificate.location)" },
+	{ "unexpected eof", "perhaps the broker does not speak TLS there: security.protocol" },
+	{ "wrong version number", "perhaps the broker does not speak TLS there: security.protocol" },
+};
+
+/* "NAME: what happened (after 5ms in state X)": only what happened. */
+static void take_core(const char *text, char *out, size_t room)
+{
+	const char *name = strstr(text, ": "), *from = text;
+	if (name && memchr(from, '/', (size_t)(name - from)))
+		from = name + 2;
+	const char *end = strstr(from, " (after ");
+	snprintf(out, room, "%.*s", end ? (int)(end - from) : (int)strlen(from), from);
+}
+
+static void note_cause(struct leat_kafka *kafka, const char *text)
+{
+	char core[sizeof kafka->cause / 2];
+	const char *means = NULL;
+	take_core(text, core, sizeof core);
+	for (size_t i = 0; !means && i < LEAT_COUNT_OF(hints); i++)
+		if (strstr(text, hints[i].text))
+			means = hints[i].means;
+	pthread_mutex_lock(&kafka->cause_lock);
+	snprintf(kafka->cause, sizeof kafka->cause, means ? "%s (%s)" : "%s", core, means);
+	pthread_mutex_unlock(&kafka->cause_lock);
+}
+
+/* The client that finds out whether there is a broker: until then its failures are the reason we give, and nothing else is said of them. */
+static void reader_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+	struct leat_kafka *kafka = opaque;
+	if (atomic_load(&kafka->reached)) {
+		if (!strstr(reason, "isconnected"))     /* brokers end idle connections */
+			kafka_inlet_error(rk, code, reason, opaque);
+	} else if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !strstr(reason, "certificate verify failed")) {   /* of that refused_certificate() knows more */
+		note_cause(kafka, reason);
+	}
+}
+
+static void log_reader(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+	const struct leat_kafka *kafka = rd_kafka_opaque(rk);
+	if (level >= 7 || (atomic_load(&kafka->reached) && strcmp(facility, "FAIL") != 0))
+		log_line(rk, level, facility, text);
+}
+
+/* Decides nothing: librdkafka tells what is wrong with a certificate nowhere else. */
+static int refused_certificate(rd_kafka_t *rk, const char *broker, int32_t id, int *error, int depth, const char *certificate, size_t size, char *text, size_t room, void *opaque)
+{
+	char cause[256];
+	(void)rk, (void)broker, (void)id, (void)depth, (void)certificate, (void)size;
+	if (*error == 0)
+		return 1;
+	snprintf(text, room, "%s", X509_verify_cert_error_string(*error));
+	snprintf(cause, sizeof cause, "TLS: %s", text);
+	note_cause(opaque, cause);
+	return 0;
+}
+
+void kafka_cause(struct leat_kafka *kafka, char *out, size_t room)
+{
+	pthread_mutex_lock(&kafka->cause_lock);
+	snprintf(out, room, "%s%s", kafka->cause[0] ? ": " : "", kafka->cause);
+	pthread_mutex_unlock(&kafka->cause_lock);
+}
+
+/* ---- clients ---- */
 
 struct conf {
 	rd_kafka_conf_t *conf;
@@ -254,9 +372,15 @@ int kafka_client_new(struct leat_kafka *kafka, enum kafka_role role, const struc
 	struct conf conf = { .conf = rd_kafka_conf_new() };
 	*out = NULL;
 	put_ours(&conf, kafka, role, extra);
-	rd_kafka_conf_set_log_cb(conf.conf, log_line);
-	if (role & (KAFKA_READER | KAFKA_DATA))
+	rd_kafka_conf_set_log_cb(conf.conf, role == KAFKA_READER ? log_reader : log_line);
+	if (role == KAFKA_DATA)
 		rd_kafka_conf_set_error_cb(conf.conf, kafka_inlet_error);
+	if (role == KAFKA_READER) {
+		rd_kafka_conf_set_error_cb(conf.conf, reader_error);
+		put(&conf, "log.connection.close", "true");
+		rd_kafka_conf_set_opaque(conf.conf, kafka);
+		rd_kafka_conf_set_ssl_cert_verify_cb(conf.conf, refused_certificate);
+	}
 	if (extra) {
 		rd_kafka_conf_set_opaque(conf.conf, extra->opaque);
 		if (extra->on_delivery)

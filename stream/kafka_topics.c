@@ -42,10 +42,15 @@ int kafka_partitions(struct leat_transport *transport, const char *topic, int32_
 	if (!rk)
 		return rc;
 	rc = ask(rk, topic, atomic_load(&kafka->reached) ? KAFKA_ADMIN_MS : KAFKA_TRY_MS, count, NULL, fault);
+	while (rd_kafka_poll(rk, 0) > 0)     /* its errors, one of which may be the cause */
+		;
 	if (rc >= 0 || rc == LEAT_ENOTFOUND)
 		atomic_store(&kafka->reached, true);
-	else if (rc == LEAT_ERETRY && !atomic_load(&kafka->reached))
-		leat_fail(fault, rc, "cannot reach Kafka at %s", kafka->brokers);
+	else if (rc == LEAT_ERETRY && !atomic_load(&kafka->reached)) {
+		char cause[sizeof kafka->cause + 2];
+		kafka_cause(kafka, cause, sizeof cause);
+		leat_fail(fault, rc, "cannot reach Kafka at %s%s", kafka->brokers, cause);
+	}
 	return rc;
 }
 

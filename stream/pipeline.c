@@ -1,6 +1,7 @@
 /* Pipeline files: sections into structs by option tables; names are resolved in plan.c. */
 #include "stream/plan.h"
 #include "stream/reference.h"
+#include "schemas/registry.h"
 #include "stream/transport.h"
 
 #include <stdlib.h>
@@ -283,6 +284,8 @@ static int read_pairs(struct leat_pipeline *pipeline, const struct leat_yaml *ma
 		struct leat_fault own = { 0 };
 		if (!child->key || child->kind != LEAT_YAML_SCALAR)
 			return leat_yaml_fail(pipeline->file, child, fault, "settings must be a map { name: value, ... }");
+		if (check && child->literal && leat_kafka_setting_secret(child->key))
+			return leat_yaml_fail(pipeline->file, child, fault, "kafka setting %s is a secret, which must not stand here: write \"${file:/path}\" (chmod 600) or \"${env:NAME}\"", child->key);
 		if (check && check(child->key, child->text, &own) < 0)
 			return leat_yaml_fail(pipeline->file, child, fault, "%s", own.text);
 		*pairs++ = (struct leat_setting_pair){ child->key, child->text };
@@ -308,6 +311,9 @@ static int read_registry(struct leat_pipeline *pipeline, const struct leat_yaml 
 	if (!map)
 		return 0;
 	LEAT_TRY(parse_map(pipeline, "registry", registry_options, map, NULL, &options, fault));
+	const struct leat_yaml *url = leat_yaml_get(map, "url");
+	if (url && !url->variable && leat_registry_url_secret(url->text))
+		return leat_yaml_fail(pipeline->file, url, fault, "the registry's password must not stand here: put user:password into a file (chmod 600) and name it in auth_file:");
 	pipeline->registry_url = options.url;
 	pipeline->registry_auth_file = options.auth_file;
 	pipeline->registry_ca_file = options.ca_file;
@@ -398,16 +404,23 @@ static int check_emit(struct leat_pipeline *pipeline, struct leat_fault *fault)
 	return 0;
 }
 
-static int read_sections(struct leat_pipeline *pipeline, struct leat_fault *fault)
+/* All but what flows: the settings, and how Kafka and the registry are reached. */
+static int read_connection(struct leat_pipeline *pipeline, struct leat_fault *fault)
 {
 	static const char *const sections[] = { "pipeline", "kafka", "embedded", "registry", "sources", "tables", "operators", "sinks", "dead_letters", NULL };
 	const struct leat_yaml *root = leat_yaml_root(pipeline->file);
-	LEAT_TRY(read_name(pipeline, root, fault));
 	LEAT_TRY(parse_map(pipeline, "pipeline", setting_options, root, sections, &pipeline->settings, fault));
-	LEAT_TRY(default_schemas(pipeline));
 	LEAT_TRY(read_kafka(pipeline, leat_yaml_get(root, "kafka"), fault));
 	LEAT_TRY(read_pairs(pipeline, leat_yaml_get(root, "embedded"), NULL, &pipeline->embedded, fault));
-	LEAT_TRY(read_registry(pipeline, leat_yaml_get(root, "registry"), fault));
+	return read_registry(pipeline, leat_yaml_get(root, "registry"), fault);
+}
+
+static int read_sections(struct leat_pipeline *pipeline, struct leat_fault *fault)
+{
+	const struct leat_yaml *root = leat_yaml_root(pipeline->file);
+	LEAT_TRY(read_name(pipeline, root, fault));
+	LEAT_TRY(read_connection(pipeline, fault));
+	LEAT_TRY(default_schemas(pipeline));
 	LEAT_TRY(read_dead_letters(pipeline, leat_yaml_get(root, "dead_letters"), fault));
 	LEAT_TRY(each_member(pipeline, root, "sources", true, read_source, fault));
 	LEAT_TRY(each_member(pipeline, root, "tables", false, read_table, fault));
@@ -466,7 +479,9 @@ static int apply_overrides(struct leat_pipeline *pipeline, const char *const *ov
 	return 0;
 }
 
-int leat_pipeline_parse(struct leat_pipeline **out, const char *path, const char *text, size_t length, const char *const *overrides, struct leat_fault *fault)
+typedef int reader(struct leat_pipeline *pipeline, struct leat_fault *fault);
+
+static int parse(struct leat_pipeline **out, const char *path, const char *text, size_t length, const char *const *overrides, reader *read, struct leat_fault *fault)
 {
 	struct leat_pipeline *pipeline = leat_calloc(1, sizeof *pipeline);
 	int rc = LEAT_ENOMEM;
@@ -480,7 +495,7 @@ int leat_pipeline_parse(struct leat_pipeline **out, const char *path, const char
 	pipeline->config_hash = leat_hash(text, length);
 	rc = apply_overrides(pipeline, overrides, fault);
 	if (rc >= 0)
-		rc = read_sections(pipeline, fault);
+		rc = read(pipeline, fault);
 	if (rc < 0)
 		goto out;
 	*out = pipeline;
@@ -492,15 +507,30 @@ out:
 	return rc;
 }
 
-int leat_pipeline_load(struct leat_pipeline **out, const char *path, const char *const *overrides, struct leat_fault *fault)
+static int load(struct leat_pipeline **out, const char *path, const char *const *overrides, reader *read, struct leat_fault *fault)
 {
 	struct leat_buffer text = { 0 };
 	*out = NULL;
 	int rc = leat_file_read(path, 1 << 20, false, &text, fault);
 	if (rc >= 0)
-		rc = leat_pipeline_parse(out, path, (const char *)text.data, text.length, overrides, fault);
+		rc = parse(out, path, (const char *)text.data, text.length, overrides, read, fault);
 	leat_buffer_free(&text);
 	return rc;
+}
+
+int leat_pipeline_parse(struct leat_pipeline **out, const char *path, const char *text, size_t length, const char *const *overrides, struct leat_fault *fault)
+{
+	return parse(out, path, text, length, overrides, read_sections, fault);
+}
+
+int leat_pipeline_load(struct leat_pipeline **out, const char *path, const char *const *overrides, struct leat_fault *fault)
+{
+	return load(out, path, overrides, read_sections, fault);
+}
+
+int leat_pipeline_load_connection(struct leat_pipeline **out, const char *path, struct leat_fault *fault)
+{
+	return load(out, path, NULL, read_connection, fault);
 }
 
 void leat_pipeline_print_options(FILE *out)
@@ -515,6 +545,8 @@ void leat_pipeline_print_options(FILE *out)
 	}
 	fprintf(out, "\n### kafka\n\n`brokers:` host:port,... unless `--brokers` is given. `settings: { name: value }` goes to librdkafka as it is; what leat needs itself is refused with the reason. Of librdkafka's settings these may be set: ");
 	leat_kafka_settings_print(out);
-	fprintf(out, ".\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
+	fprintf(out, ".\nSecrets (");
+	leat_kafka_secrets_print(out);
+	fprintf(out, ") are written as `\"${file:/path}\"` or `\"${env:NAME}\"`, never as they are; files that hold secrets must be open to their owner only (`chmod 600`).\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
 	leat_fields_print(out);
 }

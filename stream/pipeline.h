@@ -162,6 +162,8 @@ struct leat_pipeline {
 /* Overrides ("sinks.decisions.topic=x"), NULL-terminated, may be NULL. LEAT_ECONFIG: the fault says "file:line: ...". */
 int leat_pipeline_load(struct leat_pipeline **out, const char *path, const char *const *overrides, struct leat_fault *fault);
 int leat_pipeline_parse(struct leat_pipeline **out, const char *path, const char *text, size_t length, const char *const *overrides, struct leat_fault *fault);
+/* Only what `kafka:` and `registry:` say: of a pipeline file, or of a file that holds nothing else. */
+int leat_pipeline_load_connection(struct leat_pipeline **out, const char *path, struct leat_fault *fault);
 void leat_pipeline_free(struct leat_pipeline *pipeline);
 void *leat_pipeline_memory(struct leat_pipeline *pipeline, size_t size);
 /* What pipeline.c leaves to plan.c: order, fields, columns, tables. */

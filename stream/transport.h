@@ -181,7 +181,10 @@ int leat_kafka_open(struct leat_transport **out, const struct leat_transport_con
 int leat_embedded_open(struct leat_transport **out, const struct leat_transport_config *config, struct leat_fault *fault);
 /* Whether a pipeline may set this librdkafka setting to @value; LEAT_ECONFIG says why not. No network. */
 int leat_kafka_setting_check(const char *key, const char *value, struct leat_fault *fault);
+/* Whether its value is a secret: never shown, and not to be written into a pipeline file. */
+bool leat_kafka_setting_secret(const char *key);
 /* Their names, for the generated reference. */
 void leat_kafka_settings_print(FILE *out);
+void leat_kafka_secrets_print(FILE *out);
 
 #endif

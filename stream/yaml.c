@@ -60,7 +60,7 @@ static int replace_file(struct leat_yaml_file *file, const struct leat_yaml *nod
 	return 0;
 }
 
-static int replace_env(struct leat_yaml_file *file, const struct leat_yaml *node, char *name, struct leat_buffer *out, struct leat_fault *fault)
+static int replace_env(struct leat_yaml_file *file, struct leat_yaml *node, char *name, struct leat_buffer *out, struct leat_fault *fault)
 {
 	char *fallback = strstr(name, ":-");
 	if (fallback) {
@@ -68,14 +68,16 @@ static int replace_env(struct leat_yaml_file *file, const struct leat_yaml *node
 		fallback += 2;
 	}
 	const char *value = getenv(name);
-	if (!value)
+	if (!value) {
 		value = fallback;
+		node->literal = true;
+	}
 	if (!value)
 		return leat_yaml_fail(file, node, fault, "the environment variable %s is not set", name);
 	return leat_buffer_append(out, value, strlen(value));
 }
 
-static int replace_one(struct leat_yaml_file *file, const struct leat_yaml *node, const char *from, const char *end, struct leat_buffer *out, struct leat_fault *fault)
+static int replace_one(struct leat_yaml_file *file, struct leat_yaml *node, const char *from, const char *end, struct leat_buffer *out, struct leat_fault *fault)
 {
 	char inside[1024];
 	size_t length = (size_t)(end - from);
@@ -94,9 +96,12 @@ static int replace_variables(struct leat_yaml_file *file, struct leat_yaml *node
 {
 	struct leat_buffer out = { 0 };
 	int rc = 0;
+	node->literal = !*text;
 	for (const char *at = text; rc >= 0 && *at;) {
 		const char *dollar = strstr(at, "${");
 		const char *end = dollar ? strchr(dollar, '}') : NULL;
+		node->literal = node->literal || !end || dollar > at;
+		node->variable = node->variable || end;
 		if (!end) {
 			rc = leat_buffer_append(&out, at, strlen(at));
 			break;
@@ -344,6 +349,8 @@ int leat_yaml_set(struct leat_yaml_file *file, const char *dotted, const char *v
 	at->kind = LEAT_YAML_SCALAR;
 	at->plain = true;
 	at->line = LEAT_YAML_SET;
+	at->literal = true;
+	at->variable = false;
 	at->text = keep_text(file, value, strlen(value));
 	return at->text ? 0 : leat_fail(fault, LEAT_ENOMEM, "out of memory");
 }

@@ -13,6 +13,7 @@ struct leat_yaml {
 	const char *key;                    /* member of a map: its key                                   */
 	const char *text;                   /* scalar, with ${env:..} and ${file:..} replaced            */
 	bool plain;                         /* scalar without quotes                                      */
+	bool literal, variable;             /* scalar: some of it stands in the file (or in --set), some came by ${..} */
 	int line;                           /* 1..; LEAT_YAML_SET: comes from leat_yaml_set()             */
 	size_t count;                       /* children                                                   */
 	struct leat_yaml *first, *next;

@@ -4,6 +4,7 @@
 #   start  formats the data directory if new, starts, returns when the broker answers a metadata request; the pid lies in $BROKER_DIR/pid
 #   stop   ends it in order; kill: kill -9, as a crash would; wipe: stop and delete the data
 # BROKER=host:port, default 127.0.0.1:19092; the controller listens on the port after it. KAFKA_VERSION, default 4.1.0.
+# BROKER_PROPERTIES=file: more lines of server.properties; they win over those written here.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BROKER=${BROKER:-127.0.0.1:19092}
@@ -51,6 +52,7 @@ write_properties() {
 		group.initial.rebalance.delay.ms=0
 		log.cleaner.dedupe.buffer.size=16777216
 	END
+	[ -z "${BROKER_PROPERTIES:-}" ] || cat "$BROKER_PROPERTIES" >>"$dir/server.properties"
 }
 
 run_java() {
@@ -110,5 +112,5 @@ start) start ;;
 stop) stop ;;
 kill) stop KILL ;;
 wipe) stop && rm -rf "$dir/data" ;;
-*) sed -n 2,6p "${BASH_SOURCE[0]}"; exit 2 ;;
+*) sed -n 2,7p "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

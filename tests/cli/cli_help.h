@@ -97,7 +97,7 @@ static inline int run_verb(struct fixture *fixture, const struct leat_verb *verb
 static inline void open_topics(struct fixture *fixture)
 {
 	if (!fixture->transport)
-		assert_int_equal(leat_tool_transport(&leat_verb_generate, NULL, fixture->folder, &fixture->storage, &fixture->transport), 0);
+		assert_int_equal(leat_tool_transport(&leat_verb_generate, &(struct leat_tool_where){ .embedded = fixture->folder }, &fixture->storage, &fixture->transport), 0);
 }
 
 static inline const char *write_file(struct fixture *fixture, const char *name, const char *text)

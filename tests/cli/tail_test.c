@@ -108,6 +108,37 @@ static void mistakes_are_told(void **state)
 	assert_int_equal(run_verb(fixture, &leat_verb_tail, "t --schemas /nowhere"), LEAT_EXIT_USAGE);
 }
 
+static void how_kafka_is_reached_comes_from_a_file(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct { const char *file, *more, *said; } cases[] = {
+		{ "kafka: { settings: { security.protocol: SSL } }\n", "", "either --brokers HOST:PORT or --embedded FOLDER is needed" },
+		{ "kafka: { settings: { sasl.password: hush } }\n", "--brokers localhost:1", ":1: kafka setting sasl.password is a secret, which must not stand here" },
+		{ "kafka: { brokers: \"localhost:1\", settings: { security.protocol: none } }\n", "", "kafka setting security.protocol: " },
+		{ "registry: { url: \"ftp://r\" }\n", "--embedded", "registry: the url is not of the form" },
+		{ "kafka: {}\n", "--brokers localhost:1 --registry http://me:hush@r", "everybody on this machine can read the command line" },
+	};
+	put(fixture, 0, "k", bytes("7", 1));
+	close_topics(fixture);
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		char line[512];
+		const char *path = write_file(fixture, "yaml", cases[i].file);
+		snprintf(line, sizeof line, "t --config %s %s %s", path, cases[i].more, strcmp(cases[i].more, "--embedded") == 0 ? fixture->folder : "");
+		int status = run_line(fixture, &leat_verb_tail, true, line);
+		unlink(path);
+		if (status != LEAT_EXIT_USAGE || !strstr(fixture->out, cases[i].said) || strstr(fixture->out, "hush"))
+			fail_msg("%s: status %d, %s", line, status, fixture->out);
+	}
+	char line[256];
+	const char *path = write_file(fixture, "yaml", "kafka: { brokers: \"localhost:1\" }\n");
+	snprintf(line, sizeof line, "t --config %s", path);
+	int status = run_verb(fixture, &leat_verb_tail, line);    /* a folder that is given goes before brokers of the file */
+	unlink(path);
+	assert_int_equal(status, 0);
+	assert_non_null(strstr(fixture->out, "\"value\":7"));
+	assert_int_equal(run_verb(fixture, &leat_verb_tail, "t --config /nowhere.yaml"), LEAT_EXIT_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +147,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_schemas_it_says_once_why_values_are_base64, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_running_owner_serves_the_tail, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(mistakes_are_told, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(how_kafka_is_reached_comes_from_a_file, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define SOURCE "sources: { clicks: { topic: c, format: json, fields: \"user:string item:string price:double? ts:int\", time: ts } }\n"
@@ -52,6 +53,13 @@ static const struct { const char *text, *said; } wrong[] = {
 	{ HEAD "tables: { t: { key: a, history: b, topic: t, fields: \"a:string\" } }\n", "history: its schema has no int field 'b'" },
 	{ HEAD "tables: { t: { key: a, history: a, topic: t, fields: \"a:string\" } }\n", "history: its schema has no int field 'a'" },
 	{ HEAD "kafka: { broker: x }\n", "kafka: unknown key 'broker'; allowed: brokers, settings" },
+	{ HEAD "kafka: { settings: { sasl.password: hush } }\n", "p.yaml:3: kafka setting sasl.password is a secret, which must not stand here: write \"${file:/path}\" (chmod 600) or \"${env:NAME}\"" },
+	{ HEAD "kafka: { settings: { ssl.key.password: \"\" } }\n", "kafka setting ssl.key.password is a secret" },
+	{ HEAD "kafka: { settings: { ssl.keystore.password: \"${env:HOME}x\" } }\n", "kafka setting ssl.keystore.password is a secret" },
+	{ HEAD "kafka: { settings: { sasl.oauthbearer.client.secret: \"${env:LEAT_TEST_NOT_SET:-hush}\" } }\n", "kafka setting sasl.oauthbearer.client.secret is a secret" },
+	{ HEAD "kafka: { settings: { ssl.key.pem: hush } }\n", "kafka setting ssl.key.pem is a secret" },
+	{ HEAD "kafka: { settings: { ssl.key.location: /etc/passwd } }\n", "p.yaml:3: kafka setting ssl.key.location: /etc/passwd holds a secret but others may open it (mode 644); chmod 600 it" },
+	{ HEAD "registry: { url: \"http://me:hush@localhost\" }\n", "the registry's password must not stand here: put user:password into a file (chmod 600) and name it in auth_file:" },
 	{ HEAD "dead_letters: x\n", "dead_letters: must be { topic: name }" },
 	{ "pipeline: p\nsources: { a: { topic: 'a/b', fields: \"x:int\" } }\n", "'a/b' cannot be a topic's name" },
 	{ "pipeline: ${env:LEAT_TEST_NOT_SET}\n", "the environment variable LEAT_TEST_NOT_SET is not set" },
@@ -71,6 +79,61 @@ static void every_mistake_is_named(void **state)
 		assert_int_equal(rc, LEAT_ECONFIG);
 		assert_non_null(strstr(fault.text, wrong[i].said));
 		assert_null(pipeline);
+	}
+}
+
+static void secrets_come_from_the_environment_or_a_file(void **state)
+{
+	static const char text[] = HEAD "kafka: { settings: { sasl.password: \"${env:LEAT_TEST_SECRET}\", sasl.username: me } }\nregistry: { url: \"http://${env:LEAT_TEST_SECRET}@h\" }\n";
+	struct leat_pipeline *pipeline;
+	struct leat_fault fault = { 0 };
+	(void)state;
+	setenv("LEAT_TEST_SECRET", "a:b", 1);
+	assert_int_equal(leat_pipeline_parse(&pipeline, "p.yaml", text, strlen(text), NULL, &fault), 0);
+	assert_string_equal(pipeline->kafka[0].key, "sasl.password");
+	assert_string_equal(pipeline->kafka[0].value, "a:b");
+	assert_string_equal(pipeline->registry_url, "http://a:b@h");
+	leat_pipeline_free(pipeline);
+}
+
+/* Into a file of its own, then as leat_pipeline_load_connection() takes it. */
+static int load_connection(const char *text, struct leat_pipeline **pipeline, struct leat_fault *fault)
+{
+	char path[] = "/tmp/leat-pipeline-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	int rc = leat_pipeline_load_connection(pipeline, path, fault);
+	unlink(path);
+	return rc;
+}
+
+static void a_connection_needs_no_pipeline_around_it(void **state)
+{
+	static const char *const good[] = {
+		"kafka: { brokers: h:1, settings: { security.protocol: SSL } }\nregistry: { url: http://r, auth_file: /a }\n",
+		HEAD "operators: [ 3 ]\nkafka: { brokers: h:1, settings: { security.protocol: SSL } }\nregistry: { url: http://r, auth_file: /a }\n",
+	};
+	static const struct { const char *text, *said; } bad[] = {
+		{ "kafkaa: { brokers: h:1 }\n", "unknown key 'kafkaa'" }, { "kafka: { settings: { sasl.password: hush } }\n", ":1: kafka setting sasl.password is a secret" },
+		{ "kafka: { settings: { acks: 1 } }\n", "exactly once needs all" }, { "- kafka\n", "must be" },
+	};
+	struct leat_pipeline *pipeline;
+	(void)state;
+	for (size_t i = 0; i < LEAT_COUNT_OF(good); i++) {
+		struct leat_fault fault = { 0 };
+		assert_int_equal(load_connection(good[i], &pipeline, &fault), 0);
+		assert_string_equal(pipeline->brokers, "h:1");
+		assert_string_equal(pipeline->kafka[0].value, "SSL");
+		assert_string_equal(pipeline->registry_auth_file, "/a");
+		leat_pipeline_free(pipeline);
+	}
+	for (size_t i = 0; i < LEAT_COUNT_OF(bad); i++) {
+		struct leat_fault fault = { 0 };
+		assert_int_equal(load_connection(bad[i].text, &pipeline, &fault), LEAT_ECONFIG);
+		if (!strstr(fault.text, bad[i].said))
+			fail_msg("%s: %s", bad[i].text, fault.text);
 	}
 }
 
@@ -195,7 +258,7 @@ static void no_failing_allocation_is_more_than_a_refusal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_mistake_is_named), cmocka_unit_test(operators_are_ordered_by_who_feeds_whom),
+		cmocka_unit_test(every_mistake_is_named), cmocka_unit_test(secrets_come_from_the_environment_or_a_file), cmocka_unit_test(a_connection_needs_no_pipeline_around_it), cmocka_unit_test(operators_are_ordered_by_who_feeds_whom),
 		cmocka_unit_test(a_value_can_be_set_from_outside), cmocka_unit_test(a_mistyped_set_is_named_as_such_with_the_names_there_are),
 		cmocka_unit_test(endless_nesting_is_refused_at_once), cmocka_unit_test(brackets_in_texts_are_no_nesting), cmocka_unit_test(no_failing_allocation_is_more_than_a_refusal),
 	};
