@@ -149,7 +149,7 @@ static void close_kafka(struct leat_transport *transport)
 		kafka_dispose(kafka, client->rk);
 		leat_free(client);
 	}
-	if (wait_for_burials(kafka))   /* else the threads still hold it */
+	if (wait_for_burials(kafka) && !kafka->leaves_one)   /* else the threads still hold it */
 		free_kafka(kafka);
 }
 

@@ -59,6 +59,7 @@ struct leat_kafka {
 	pthread_cond_t changed;
 	struct kafka_client *clients;         /* the first also serves administration */
 	unsigned dying;                       /* clients being destroyed in threads of their own */
+	bool leaves_one;                      /* a client outlives the transport, see kafka_session.c */
 };
 
 /* What sizes a session's clients. */
@@ -206,6 +207,7 @@ struct leat_session {
 	/* two threads of ours: the starter joins and initialises, the pulse wakes librdkafka      */
 	pthread_t starter, pulse;
 	bool has_starter, has_pulse;
+	bool assigned_once;                   /* the group has given us something, be it nothing    */
 	_Atomic bool closing;
 	_Atomic bool interrupted;             /* session_wake: ends the waits of a start or a reset, so that a stop need not wait for a broker */
 	pthread_mutex_t lock;                 /* guards what follows and the list of feeds         */

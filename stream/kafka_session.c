@@ -243,6 +243,7 @@ static void gain(struct leat_session *session, rd_kafka_topic_partition_list_t *
 	for (int i = 0; i < partitions->cnt; i++)
 		partitions->elems[i].offset = RD_KAFKA_OFFSET_END;   /* explicit: nothing is committed for it and nothing is in it */
 	end_rebalance(rd_kafka_incremental_assign(session->group, partitions), "taking tasks");
+	session->assigned_once = true;
 	for (int i = 0; i < partitions->cnt; i++) {
 		int32_t task = partitions->elems[i].partition;
 		if (task < 0 || task >= session->config.tasks || session->owned[task])
@@ -440,6 +441,20 @@ static void join_threads(struct leat_session *session)
 		pthread_join(session->pulse, NULL);
 }
 
+/*
+ * librdkafka 2.0.2 fails an assertion when a member is destroyed after it has joined and before its first assignment (#4312). Such a client is left behind
+ * without a subscription; the group forgets it like any member that is not heard of.
+ */
+static void bury_member(struct leat_session *session)
+{
+	if (!session->group || session->assigned_once) {
+		kafka_dispose(session->kafka, session->group);
+		return;
+	}
+	rd_kafka_unsubscribe(session->group);
+	session->kafka->leaves_one = true;
+}
+
 void kafka_session_close(struct leat_session *session, bool graceful)
 {
 	if (!session)
@@ -462,7 +477,7 @@ void kafka_session_close(struct leat_session *session, bool graceful)
 	kafka_watch_end(session);
 	kafka_producer_close(session->producer);
 	kafka_producer_close(session->early);
-	kafka_dispose(session->kafka, session->group);
+	bury_member(session);
 	kafka_dispose(session->kafka, session->data);
 	if (session->wake_fd >= 0)
 		close(session->wake_fd);
