@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000, AT_END_US = 500000 };
+enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000, AT_END_US = 500000, BEHIND_ROW_BYTES = 2500 };
 
 /* ---- instance folder ---- */
 
@@ -260,7 +260,8 @@ static void set_up_engine(struct leat *leat, const struct leat_config *config)
 	engine->transport = leat->transport;
 	engine->registry = leat->registry;
 	engine->rows_memory = (size_t)settings->memory / 2 / (size_t)engine->tasks;
-	engine->behind_max = (size_t)settings->behind_max / (size_t)engine->tasks;
+	/* Rows that RocksDB has not yet stay in memory. */
+	engine->behind_max = (size_t)LEAT_MIN(settings->behind_max, settings->memory / BEHIND_ROW_BYTES) / (size_t)engine->tasks;
 	engine->accept_state_loss = config->accept_state_loss;
 	engine->again = (const char *)leat->again.data;
 }

@@ -148,9 +148,11 @@ static enum leat_bad event_time(const struct leat_intake *intake, const struct l
 	int slot = intake->source->time_slot;
 	*time_ms = record->timestamp_ms;
 	if (slot < 0)
-		return LEAT_BAD_NONE;
+		return *time_ms < 0 ? LEAT_BAD_BAD_TIME : LEAT_BAD_NONE;
 	*time_ms = columns[slot].ints[row];
-	bool future = record->timestamp_ms > 0 && *time_ms > record->timestamp_ms + FUTURE_MS;
+	/* Old clients write records without a time, hostile ones with a negative one: then the clock on the wall must do. */
+	int64_t now = record->timestamp_ms > 0 ? record->timestamp_ms : leat_clock_wall_ms(NULL);
+	bool future = *time_ms > INT64_MAX - FUTURE_MS || *time_ms > now + FUTURE_MS;
 	return columns[slot].null[row] || *time_ms <= 0 || future ? LEAT_BAD_BAD_TIME : LEAT_BAD_NONE;
 }
 

@@ -3,6 +3,7 @@
 #include "schemas/registry.h"
 #include "stream/pipeline.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <uthash.h>
 
@@ -442,8 +443,9 @@ static bool apply_tombstone(struct leat_reference *reference, struct leat_bytes 
 		return false;
 	memcpy(text, key.data, key.length);
 	text[key.length] = 0;
+	errno = 0;
 	int64_t number = strtoll(text, &end, 10);
-	if (*end)
+	if (errno || end != text + key.length || !(text[0] == '-' || (text[0] >= '0' && text[0] <= '9')))
 		return false;
 	remove_key(reference, leat_bytes(&number, sizeof number));
 	return true;

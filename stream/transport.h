@@ -56,7 +56,7 @@ struct leat_session_events {
 struct leat_session_config {
 	int worker;                               /* 0, 1, …: part of the transactional id                      */
 	int32_t tasks;                            /* P                                                           */
-	int64_t transaction_timeout_ms;           /* 10,000                                                      */
+	int64_t transaction_timeout_ms;           /* 10,000, longer when commits are far apart                   */
 	bool transactional;                       /* false: guarantee at-least-once: idempotent, acks=all       */
 	bool early;                               /* some sink emits early: a second producer is needed          */
 	size_t memory;                            /* bytes for incoming and outgoing queues of this worker    */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { POSITIONS_MAX = 4096, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
+enum { POSITIONS_MAX = 4096, TRANSACTION_MS = 10000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
        DAMAGES_MAX = 3, DAMAGES_US = 600000000,   /* a disk that damages more than so many databases of a task within that time needs somebody to look at it */
        COMMIT_AT_LEAST_MS = 12 * 3600 * 1000 };   /* Kafka forgets positions of topics that a group does not subscribe to */
 
@@ -174,7 +174,7 @@ int leat_worker_open(struct leat_worker *worker, struct leat_fault *fault)
 {
 	const struct leat_pipeline *pipeline = worker->engine->pipeline;
 	struct leat_session_config config = {
-		.worker = worker->number, .tasks = worker->engine->tasks, .transaction_timeout_ms = 10000, .transactional = pipeline->settings.guarantee == LEAT_EXACTLY_ONCE,
+		.worker = worker->number, .tasks = worker->engine->tasks, .transaction_timeout_ms = (int)LEAT_MAX(TRANSACTION_MS, 4 * pipeline->settings.commit_ms), .transactional = pipeline->settings.guarantee == LEAT_EXACTLY_ONCE,
 		.memory = session_memory(worker->engine),
 		.events = { .self = worker, .assigned = on_assigned, .revoked = on_revoked, .lost = on_lost },
 	};
@@ -365,7 +365,7 @@ static bool commit_is_due(struct leat_worker *worker)
 			return true;
 		dirty += leat_lane_dirty_bytes(worker->lanes[task]);
 	}
-	if (dirty <= (size_t)settings->uncommitted_max)
+	if (dirty <= (size_t)LEAT_MIN(settings->uncommitted_max, settings->memory / 4))
 		return false;
 	worker->live.early_commits++;
 	return true;

@@ -146,6 +146,8 @@ static void a_number_as_key_is_deleted_by_its_text_and_by_no_other(void **state)
 	for (int i = 0; wrong[i]; i++)
 		put(tables->fixture, "shops", 0, wrong[i], NULL);
 	put(tables->fixture, "shops", 0, NULL, NULL);
+	put(tables->fixture, "shops", 0, " 7", NULL);
+	put(tables->fixture, "shops", 0, "+7", NULL);
 	struct leat_reference *shops = load(tables, SHOPS, NULL);
 	assert_int_equal(leat_reference_count(shops), 2);
 	put(tables->fixture, "shops", 0, "7", NULL);
