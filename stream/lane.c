@@ -346,7 +346,8 @@ static int wait_or_give_up(struct leat_lane *lane, struct leat_fault *fault)
 	return 0;
 }
 
-static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
+/* 1: the store has all that is committed, and the pipeline fits it. */
+static int restore(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int at_end = lane->ops->keeps_rows ? 1 : restore_slice(lane, fault);
 	leat_crashpoint("restore.slice");
@@ -367,9 +368,18 @@ static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
 		return known < 0 ? known : wait_or_give_up(lane, fault);
 	}
 	LEAT_TRY(leat_lane_meaning_open(lane, fault));
-	int there = positions_are_there(lane, fault);
-	if (there <= 0)
-		return there;
+	return positions_are_there(lane, fault);
+}
+
+/* In slices: what is done is not done again, because each question to the broker costs time that the other tasks wait. */
+static int advance_restoring(struct leat_lane *lane, struct leat_fault *fault)
+{
+	if (!lane->whole) {
+		int rc = restore(lane, fault);
+		if (rc <= 0)
+			return rc;
+		lane->whole = true;
+	}
 	int open = leat_shared_open(lane, fault);
 	return open <= 0 ? open : start_running(lane, fault);
 }

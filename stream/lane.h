@@ -151,6 +151,7 @@ struct leat_lane {
 	enum leat_lane_state state;
 	struct leat_halt halt;
 	int64_t incomplete_us;                   /* since when the changelog lacks the last commit; 0: it does not */
+	bool whole;                          /* while restoring: the store has all that is committed     */
 	struct leat_fault fault;
 	char changelog[256];
 
