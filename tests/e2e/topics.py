@@ -24,6 +24,15 @@ def delete(topic):
         time.sleep(0.1)
 
 
+STARTED = []
+
+
+def start(name, state, **env):
+    leat = Leat(state, {"TOPICS_APP": name, **env}, pipeline=YAML)
+    STARTED.append(leat)
+    return leat.start()
+
+
 def told(name, ok, text):
     return report(name, ok, "" if ok else text.replace("\n", " | "))
 
@@ -45,7 +54,7 @@ class Scene:
         for kind in ("-in", "-ads", "-out"):
             make(self.name + kind)
         produce(self.name + "-ads", [("a%d" % i, json.dumps({"ad": "a%d" % i, "bid": i})) for i in range(ADS)])
-        self.leat = Leat(self.state, {"TOPICS_APP": self.name}, pipeline=YAML).start()
+        self.leat = start(self.name, self.state)
         self.feed(0, count)
         wait_for_rows(self.name + "-out", count, 30)
 
@@ -228,7 +237,7 @@ def input_made_meanwhile():
     with open(events, "w") as out:
         out.write("".join("%s\t%s\n" % row for row in rows(0, 300)))
     race = "kcat -b %s -q -P -t %s-in -K '\t' -X partitioner=murmur2_random -X acks=all < %s" % (BROKER, name, events)
-    leat = Leat(state, {"TOPICS_APP": name, "LD_PRELOAD": os.environ["TOPIC_RACE_SO"], "TOPIC_RACE": race}, pipeline=YAML).start()
+    leat = start(name, state, LD_PRELOAD=os.environ["TOPIC_RACE_SO"], TOPIC_RACE=race)
     wait_for_topic(name + "-out", 4)
     found = wait_for_rows(name + "-out", 300, 30) if leat.alive() else 0
     got = read(name + "-in")
@@ -251,4 +260,8 @@ TESTS = [changelog_made_again, changelog_deleted, rekey_topic_made_again, input_
 if __name__ == "__main__":
     with concurrent.futures.ThreadPoolExecutor(4) as pool:   # they wait most of the time
         list(pool.map(run, [test for test in TESTS if not sys.argv[1:] or getattr(test, "__name__", "between") in sys.argv[1:]]))
+    for leat in STARTED:   # of a test that broke
+        if leat.alive():
+            leat.kill()
+        shutil.rmtree(leat.state, ignore_errors=True)
     sys.exit(1 if FAILED else 0)
