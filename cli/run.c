@@ -59,7 +59,7 @@ static int run_it(struct run *run, const char *pipeline)
 		return leat_failed(&fault);
 	rc = leat_start(leat, &fault);
 	if (rc >= 0 && run->shop)
-		rc = leat_shop_feed_start(&shop, leat->transport, leat->registry, run->shop_rate, &fault);
+		rc = leat_shop_feed_start(&shop, leat->transport, leat->registry, leat->pipeline->settings.schemas, run->shop_rate, &fault);
 	if (rc >= 0)
 		rc = watch(leat, run, &fault);
 	leat_shop_feed_stop(shop);

@@ -35,9 +35,9 @@ static void *feed_main(void *self)
 	return NULL;
 }
 
-static int set_up(struct leat_shop_feed *feed, struct leat_registry *registry, double rate, struct leat_fault *fault)
+static int set_up(struct leat_shop_feed *feed, struct leat_registry *registry, const char *schemas, double rate, struct leat_fault *fault)
 {
-	LEAT_TRY(leat_tool_schemas(NULL, &feed->schemas, fault));
+	LEAT_TRY(leat_tool_schemas(schemas, &feed->schemas, fault));
 	feed->registry = registry;
 	if (!registry) {
 		LEAT_TRY(leat_registry_open(&feed->own, &(struct leat_registry_config){ .folder = feed->schemas }, fault));
@@ -48,14 +48,14 @@ static int set_up(struct leat_shop_feed *feed, struct leat_registry *registry, d
 	return 0;
 }
 
-int leat_shop_feed_start(struct leat_shop_feed **out, struct leat_transport *transport, struct leat_registry *registry, double rate, struct leat_fault *fault)
+int leat_shop_feed_start(struct leat_shop_feed **out, struct leat_transport *transport, struct leat_registry *registry, const char *schemas, double rate, struct leat_fault *fault)
 {
 	struct leat_shop_feed *feed = leat_calloc(1, sizeof *feed);
 	*out = NULL;
 	if (!feed)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	feed->transport = transport;
-	int rc = set_up(feed, registry, rate, fault);
+	int rc = set_up(feed, registry, schemas, rate, fault);
 	if (rc >= 0 && pthread_create(&feed->thread, NULL, feed_main, feed) != 0)
 		rc = leat_fail(fault, LEAT_ENOMEM, "a thread could not be started");
 	feed->started = rc >= 0;

@@ -126,10 +126,26 @@ static int follow(struct tail *tail, struct end *ends, int32_t count, struct lea
 	return 0;
 }
 
+/* Who follows may be there before the topic is. */
+static int count_partitions(struct tail *tail, int32_t *partitions, struct leat_fault *fault)
+{
+	int rc;
+	bool told_once = false;
+	while ((rc = tail->transport->ops->partitions(tail->transport, tail->topic, partitions, fault)) == LEAT_ENOTFOUND && tail->follow && !enough(tail)) {
+		if (!told_once)
+			leat_log(LEAT_INFO, "there is no topic %s yet: waiting for it", tail->topic);
+		told_once = true;
+		leat_tool_nap(NAP_US);
+	}
+	return rc == LEAT_ENOTFOUND && enough(tail) ? 0 : rc;
+}
+
 static int tail_all(struct tail *tail, struct leat_fault *fault)
 {
 	int32_t partitions = 0, first = 0;
-	LEAT_TRY(tail->transport->ops->partitions(tail->transport, tail->topic, &partitions, fault));
+	LEAT_TRY(count_partitions(tail, &partitions, fault));
+	if (partitions == 0)
+		return 0;
 	if (tail->partition >= partitions)
 		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partitions", tail->topic, (int)partitions);
 	if (tail->partition >= 0) {

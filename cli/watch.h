@@ -13,8 +13,8 @@ void leat_watch_close(struct leat_watch *watch, bool well);
 
 /* ---- the simulated shop beside a pipeline (cli/shop_feed.c) ---- */
 struct leat_shop_feed;
-/* A thread that writes the shop's topics at @rate events per second and answers decisions. */
-int leat_shop_feed_start(struct leat_shop_feed **out, struct leat_transport *transport, struct leat_registry *registry, double rate, struct leat_fault *fault);
+/* A thread that writes the shop's topics, with the schemas of the folder @schemas (NULL: as the other verbs find it), at @rate events per second and answers decisions. */
+int leat_shop_feed_start(struct leat_shop_feed **out, struct leat_transport *transport, struct leat_registry *registry, const char *schemas, double rate, struct leat_fault *fault);
 void leat_shop_feed_stop(struct leat_shop_feed *feed);      /* accepts NULL */
 
 #endif

@@ -221,7 +221,7 @@ static void the_shop_beside_a_pipeline_answers_decisions(void **state)
 	struct leat_fault fault = { 0 };
 	open_topics(fixture);
 	assert_true(leat_tool_topic(fixture->transport, "shop.decisions", 2, false, &fault) >= 0);
-	assert_int_equal(leat_shop_feed_start(&feed, fixture->transport, NULL, 2000, &fault), 0);
+	assert_int_equal(leat_shop_feed_start(&feed, fixture->transport, NULL, NULL, 2000, &fault), 0);
 	assert_true(comes(fixture, "shop.clicks", 1));
 	for (int i = 0; i < 20; i++)
 		send_decision(fixture, i);

@@ -47,7 +47,7 @@ static void the_shop_gets_a_decision_for_every_event_from_the_first_on(void **st
 	assert_int_equal(leat_open(&leat, &config, &fault), 0);
 	assert_int_equal(leat_start(leat, &fault), 0);
 	assert_int_equal(wait_for(leat, 4, 0).tasks_running, 4);      /* waiting for events before there is an ad */
-	assert_int_equal(leat_shop_feed_start(&shop, leat->transport, leat->registry, 5000, &fault), 0);
+	assert_int_equal(leat_shop_feed_start(&shop, leat->transport, leat->registry, NULL, 5000, &fault), 0);
 	assert_true(wait_for(leat, 4, 2000).outputs >= 2000);
 	leat_shop_feed_stop(shop);
 	leat_stop(leat);
