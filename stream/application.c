@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000, AT_END_US = 500000, BEHIND_ROW_BYTES = 2500 };
+enum { INSTANCES_MAX = 64, TABLES_EVERY_US = 100000, AT_END_US = 500000, BEHIND_ROW_BYTES = 2500, TOPICS_EVERY_MS = 3000 };
 
 /* ---- instance folder ---- */
 
@@ -89,14 +89,39 @@ static const struct leat_pair_text changelog_config[] = {
 static const struct leat_pair_text dead_letter_config[] = { { "max.message.bytes", "2097152" }, { NULL, NULL } };
 
 /* The internal topics have one partition per task: another number means that an input has been changed. */
-static int create_topic(struct leat *leat, const char *name, int32_t partitions, bool compacted, int64_t retention_ms, bool internal, struct leat_fault *fault)
+static int made_for_others(const struct leat_topic_spec *spec, struct leat_fault *fault)
 {
-	struct leat_topic_spec spec = { .name = name, .partitions = partitions, .compacted = compacted, .retention_ms = retention_ms, .internal = internal,
-					.config = !internal ? NULL : compacted ? changelog_config : retention_ms == 0 ? dead_letter_config : NULL };
-	int rc = leat->transport->ops->create(leat->transport, &spec, fault);
-	if (rc == LEAT_ECONFIG && internal && fault)
-		leat_fail(fault, rc, "topic %s was made for another number of partitions than the %d that the inputs have now: keys would move between tasks. Go back to as many as before, or begin with a new application name", name, (int)partitions);
-	return rc;
+	return leat_fail(fault, LEAT_ECONFIG, "topic %s was made for another number of partitions than the %d that the inputs have now: keys would move between tasks. Go back to as many as before, or begin with a new application name", spec->name, (int)spec->partitions);
+}
+
+static int create_internal(struct leat *leat, const struct leat_topic_spec *spec, struct leat_fault *fault)
+{
+	int rc = leat->transport->ops->create(leat->transport, spec, fault);
+	return rc == LEAT_ECONFIG ? made_for_others(spec, fault) : rc;
+}
+
+typedef int visit_fn(struct leat *leat, const struct leat_topic_spec *spec, struct leat_fault *fault);
+
+/* @visit for each topic that is ours alone, for @tasks tasks, until it fails. */
+static int each_internal(struct leat *leat, int32_t tasks, visit_fn *visit, struct leat_fault *fault)
+{
+	const struct leat_pipeline *pipeline = leat->pipeline;
+	char name[256];
+	struct leat_topic_spec spec = { .partitions = tasks, .retention_ms = -1, .internal = true };
+	for (size_t i = 0; i < pipeline->source_count; i++) {
+		spec.name = pipeline->sources[i].topic;
+		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
+			LEAT_TRY(visit(leat, &spec, fault));
+	}
+	spec = (struct leat_topic_spec){ .name = name, .partitions = tasks, .compacted = true, .internal = true, .config = changelog_config };
+	snprintf(name, sizeof name, "%s.shared", pipeline->name);
+	if (pipeline->deltas_source >= 0)
+		LEAT_TRY(visit(leat, &spec, fault));
+	snprintf(name, sizeof name, "%s.changelog", pipeline->name);
+	if (!leat->transport->ops->keeps_rows)
+		LEAT_TRY(visit(leat, &spec, fault));
+	spec = (struct leat_topic_spec){ .name = pipeline->dead_letter_topic, .partitions = tasks, .internal = true, .config = dead_letter_config };
+	return visit(leat, &spec, fault);
 }
 
 /* Creates @name if it is absent, with as many partitions as there are tasks; one that is there, or that somebody else makes meanwhile, stays as it is. */
@@ -105,7 +130,8 @@ static int ensure_topic(struct leat *leat, const char *name, bool compacted, int
 	int rc = leat->transport->ops->partitions(leat->transport, name, partitions, fault);
 	if (rc != LEAT_ENOTFOUND)
 		return rc;
-	rc = create_topic(leat, name, leat->engine.tasks, compacted, 0, false, fault);
+	struct leat_topic_spec spec = { .name = name, .partitions = leat->engine.tasks, .compacted = compacted };
+	rc = leat->transport->ops->create(leat->transport, &spec, fault);
 	if (rc == LEAT_ECONFIG)
 		return leat->transport->ops->partitions(leat->transport, name, partitions, fault);
 	LEAT_TRY(rc);
@@ -124,11 +150,12 @@ static int ensure_input(struct leat *leat, const char *name, struct leat_fault *
 	return leat_fail(fault, LEAT_ERETRY, "the input %s has come to be with %d partitions meanwhile, all inputs are counted again", name, (int)partitions);
 }
 
-static int count_tasks(struct leat *leat, struct leat_fault *fault)
+/* Partitions of every input that is there; 0: none is. */
+static int count_inputs(struct leat *leat, int32_t *count, struct leat_fault *fault)
 {
 	const struct leat_pipeline *pipeline = leat->pipeline;
 	const char *first = NULL;
-	leat->engine.tasks = 0;
+	*count = 0;
 	for (size_t i = 0; i < pipeline->source_count; i++) {
 		int32_t partitions;
 		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
@@ -137,14 +164,20 @@ static int count_tasks(struct leat *leat, struct leat_fault *fault)
 		if (rc == LEAT_ENOTFOUND)
 			continue;
 		LEAT_TRY(rc);
-		if (leat->engine.tasks && partitions != leat->engine.tasks)
+		if (*count && partitions != *count)
 			return leat_fail(fault, LEAT_ECONFIG, "the inputs %s and %s have %d and %d partitions: all inputs of a pipeline need as many, keyed alike. Make a topic with %d partitions and copy it there, or re-key it in a pipeline of its own",
-					 first, pipeline->sources[i].topic, (int)leat->engine.tasks, (int)partitions, (int)leat->engine.tasks);
-		leat->engine.tasks = partitions;
+					 first, pipeline->sources[i].topic, (int)*count, (int)partitions, (int)*count);
+		*count = partitions;
 		first = pipeline->sources[i].topic;
 	}
+	return 0;
+}
+
+static int count_tasks(struct leat *leat, struct leat_fault *fault)
+{
+	LEAT_TRY(count_inputs(leat, &leat->engine.tasks, fault));
 	if (leat->engine.tasks == 0)
-		leat->engine.tasks = (int32_t)pipeline->settings.tasks;
+		leat->engine.tasks = (int32_t)leat->pipeline->settings.tasks;
 	if (leat->engine.tasks > 1024)
 		return leat_fail(fault, LEAT_ELIMIT, "more than 1,024 partitions");
 	return 0;
@@ -153,30 +186,69 @@ static int count_tasks(struct leat *leat, struct leat_fault *fault)
 static int make_topics(struct leat *leat, struct leat_fault *fault)
 {
 	const struct leat_pipeline *pipeline = leat->pipeline;
-	char changelog[256];
 	int32_t partitions;
 	LEAT_TRY(count_tasks(leat, fault));
 	for (size_t i = 0; i < pipeline->source_count; i++)
 		if (pipeline->sources[i].rekey < 0 && !pipeline->sources[i].deltas)
 			LEAT_TRY(ensure_input(leat, pipeline->sources[i].topic, fault));
-	for (size_t i = 0; i < pipeline->source_count; i++)
-		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
-			LEAT_TRY(create_topic(leat, pipeline->sources[i].topic, leat->engine.tasks, false, -1, true, fault));
+	LEAT_TRY(each_internal(leat, leat->engine.tasks, create_internal, fault));
 	for (size_t i = 0; i < pipeline->table_count; i++)
 		if (pipeline->tables[i].topic)
 			LEAT_TRY(ensure_topic(leat, pipeline->tables[i].topic, true, &partitions, fault));
 	for (size_t i = 0; i < pipeline->sink_count; i++)
 		LEAT_TRY(ensure_topic(leat, pipeline->sinks[i].topic, false, &partitions, fault));
-	if (pipeline->deltas_source >= 0) {
-		snprintf(changelog, sizeof changelog, "%s.shared", pipeline->name);
-		LEAT_TRY(create_topic(leat, changelog, leat->engine.tasks, true, 0, true, fault));
-	}
-	int rc = create_topic(leat, pipeline->dead_letter_topic, leat->engine.tasks, false, 0, true, fault);
+	return 0;
+}
+
+/* ---- topics while it runs ---- */
+
+static int look_at_internal(struct leat *leat, const struct leat_topic_spec *spec, struct leat_fault *fault)
+{
+	int32_t there;
+	int rc = leat->transport->ops->partitions(leat->transport, spec->name, &there, fault);
+	if (rc == LEAT_ENOTFOUND && spec->retention_ms == -1)
+		return 0;   /* it is read: its feeds tell, and know more */
+	if (rc == LEAT_ENOTFOUND && spec->compacted)
+		return leat_fail(fault, LEAT_EGAP, "topic %s is gone. A restart makes it again, empty, and says what that means for the state", spec->name);
+	if (rc == LEAT_ENOTFOUND)
+		return leat_fail(fault, LEAT_EGAP, "topic %s is gone: a restart makes it again", spec->name);
 	LEAT_TRY(rc);
-	if (leat->transport->ops->keeps_rows)
-		return 0;
-	snprintf(changelog, sizeof changelog, "%s.changelog", pipeline->name);
-	return create_topic(leat, changelog, leat->engine.tasks, true, 0, true, fault);
+	return there == spec->partitions ? 0 : made_for_others(spec, fault);
+}
+
+/* LEAT_ECONFIG, LEAT_EGAP: what the run must not go on with; any other code: it cannot be told now. */
+static int look_at_topics(struct leat *leat, struct leat_fault *fault)
+{
+	char name[256];
+	int32_t inputs;
+	LEAT_TRY(count_inputs(leat, &inputs, fault));
+	struct leat_topic_spec tasks = { .name = name, .partitions = inputs ? inputs : leat->engine.tasks };
+	LEAT_TRY(each_internal(leat, tasks.partitions, look_at_internal, fault));
+	snprintf(name, sizeof name, "%s.tasks", leat->pipeline->name);
+	return look_at_internal(leat, &tasks, fault);
+}
+
+/* False when told to stop. */
+static bool nap_ms(struct leat *leat, int64_t ms)
+{
+	for (int64_t slept = 0; slept < ms && !atomic_load(&leat->stopping); slept += 50)
+		nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+	return !atomic_load(&leat->stopping);
+}
+
+/* Counts only when found twice: a broker that has just started, or not yet heard of a topic just made, may tell of less than there is. */
+static void *watch_topics(void *self)
+{
+	struct leat *leat = self;
+	int found = 0;
+	while (found < 2 && nap_ms(leat, TOPICS_EVERY_MS)) {
+		struct leat_fault *fault = &leat->topics_fault;
+		int rc = look_at_topics(leat, fault);
+		found = rc == LEAT_ECONFIG || rc == LEAT_EGAP ? found + 1 : 0;
+		fault->code = LEAT_EGAP;   /* not LEAT_ECONFIG, whose status says that nothing ever ran */
+	}
+	atomic_store(&leat->topics_wrong, found == 2);
+	return NULL;
 }
 
 static int load_tables(struct leat *leat, struct leat_fault *fault)
@@ -341,11 +413,17 @@ int leat_start(struct leat *leat, struct leat_fault *fault)
 			return leat_fail(fault, LEAT_ENOMEM, "a thread could not be started");
 		worker->started = true;
 	}
+	if (leat->transport->ops->keeps_rows)   /* its topics are its own: nobody changes them */
+		return 0;
+	if (pthread_create(&leat->topics_thread, NULL, watch_topics, leat) != 0)
+		return leat_fail(fault, LEAT_ENOMEM, "a thread could not be started");
+	leat->has_topics_thread = true;
 	return 0;
 }
 
 void leat_stop(struct leat *leat)
 {
+	atomic_store(&leat->stopping, true);
 	if (leat->registry)
 		leat_registry_stop(leat->registry);
 	for (size_t i = 0; i < leat->worker_count; i++)
@@ -384,6 +462,11 @@ static int ended(struct leat *leat, struct leat_fault *fault)
 			leat_stop(leat);
 			return worker->result;
 		}
+	}
+	if (atomic_load(&leat->topics_wrong)) {
+		*fault = leat->topics_fault;
+		leat_stop(leat);
+		return fault->code;
 	}
 	return all;
 }
@@ -443,6 +526,8 @@ void leat_close(struct leat *leat)
 			pthread_join(leat->workers[i].thread, NULL);
 		pthread_mutex_destroy(&leat->workers[i].lock);
 	}
+	if (leat->has_topics_thread)
+		pthread_join(leat->topics_thread, NULL);
 	leat_free(leat->workers);
 	leat_replica_close(leat->engine.replica);
 	leat_trims_close(leat->engine.trims);

@@ -19,6 +19,11 @@ struct leat {
 	struct leat_buffer again;            /* engine.again */
 	int lock_fd;
 	bool until_end;
+	atomic_bool stopping;
+	pthread_t topics_thread;             /* looks at the topics while workers run, so that nobody waits for the broker's answer */
+	bool has_topics_thread;
+	atomic_bool topics_wrong;            /* @topics_fault says how; until it is set that is the thread's alone */
+	struct leat_fault topics_fault;
 	uint64_t moved;                      /* commits and events at the last look, and since when they are the same */
 	int64_t still_since_us;
 	bool (*interrupted)(void *self);

@@ -173,6 +173,40 @@ def dead_letters_deleted():
     s.end()
 
 
+def partitions_added(kind, *words):
+    s = Scene()
+    topic_tool("--alter", "--topic", s.name + kind, "--partitions", "4")
+    since = time.time()
+    told("partitions added to %s while running: halts with the remedy" % kind[1:], *s.halted("partitions", "keys would move between tasks", *words))
+    told("partitions added to %s: within 15 s" % kind[1:], time.time() - since < 15, "%.1f s" % (time.time() - since))
+    told("partitions added to %s: nothing is lost or twice" % kind[1:], *s.complete(ids(0, 200)))
+    s.leat.start()
+    end = time.time() + 20
+    while s.leat.alive() and time.time() < end:
+        time.sleep(0.1)
+    told("partitions added to %s: and its restart is refused" % kind[1:], not s.leat.alive() and s.leat.process.returncode == 2, s.log()[-300:])
+    s.end()
+
+
+def tasks_deleted():
+    s = Scene()
+    delete(s.name + ".tasks")
+    told("the topic of tasks deleted while running halts", *s.halted(".tasks is gone: a restart makes it again"))
+    s.leat.start()
+    s.feed(200, 400)
+    told("a restart makes it again, nothing is lost or twice", *s.complete(ids(0, 400)))
+    s.end()
+
+
+def stop_without_tasks():
+    s = Scene()
+    delete(s.name + ".tasks")
+    since = time.time()
+    status = s.leat.stop()
+    told("a stop without the topic of tasks is as ever", status == 0 and time.time() - since < 6, "status %d after %.1f s: %s" % (status, time.time() - since, s.log()[-300:]))
+    s.end()
+
+
 # ---- between two runs ----
 
 def between(kind, *words):
@@ -255,11 +289,12 @@ def run(test):
         told(getattr(test, "__name__", str(test)), False, repr(e))
 
 
-TESTS = [changelog_made_again, changelog_deleted, rekey_topic_made_again, input_made_again, output_deleted, dead_letters_deleted, table, input_made_meanwhile,
+TESTS = [changelog_made_again, changelog_deleted, rekey_topic_made_again, input_made_again, output_deleted, dead_letters_deleted, table, input_made_meanwhile, tasks_deleted, stop_without_tasks,
+         *[functools.partial(partitions_added, kind) for kind in ("-in", ".tasks")],
          *[functools.partial(between, *a) for a in ((".byad", "deleted", "--accept-state-loss"), ("-in", "deleted", "--accept-state-loss"), (".tasks",), (".dead-letters",), ("-out",))]]
 if __name__ == "__main__":
     with concurrent.futures.ThreadPoolExecutor(4) as pool:   # they wait most of the time
-        list(pool.map(run, [test for test in TESTS if not sys.argv[1:] or getattr(test, "__name__", "between") in sys.argv[1:]]))
+        list(pool.map(run, [test for test in TESTS if not sys.argv[1:] or getattr(test, "func", test).__name__ in sys.argv[1:]]))
     for leat in STARTED:   # of a test that broke
         if leat.alive():
             leat.kill()
