@@ -1,6 +1,7 @@
 /* Opening and closing a task: its store, the committed positions, the changelog's tail; sliced so that a worker stays responsive. */
 #include "stream/lane_meaning.h"
 #include "stream/lane_row.h"
+#include "stream/lane_tail.h"
 #include "stream/outlet.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
@@ -13,6 +14,8 @@ enum {
 	SETTLE_US = 5000000,
 	FENCE_AFTER_US = 2000000,       /* a dead owner's transaction is ended by us after so long */
 	DISAGREE_US = 15000000,         /* markers of one transaction are never that far apart: somebody moved the positions */
+	APPLY_BYTES = 4 << 20,          /* restored rows are written after so much */
+	TAIL_BYTES = 64 << 20,          /* rows that no task row follows yet: beyond that, the changelog is first read to its end for where the last one is */
 	INCOMPLETE_US = 60000000,       /* markers of a commit lag by moments; a changelog that lacks it for so long has lost it */
 	STALE_MS = 36 * 3600 * 1000,    /* half of the changelog's delete.retention: tombstones may be gone from it */
 };
@@ -45,6 +48,10 @@ static int discard_store(struct leat_lane *lane, const char *why, struct leat_fa
 		return leat_fail(fault, LEAT_EGAP, "task %d: %s, even with an empty store", (int)lane->task, why);
 	leat_log(LEAT_WARNING, "task %d: local state is discarded and rebuilt from the changelog: %s", (int)lane->task, why);
 	lane->discarded = true;
+	lane->whole_until = 0;
+	lane->scout = LEAT_SCOUT_NONE;
+	leat_writes_clear(lane->writes);
+	leat_lane_tail_clear(lane);
 	lane->ops->reader_close(lane->reader);
 	lane->reader = NULL;
 	leat_store_close(lane->store, false);
@@ -114,7 +121,6 @@ static int restore_record(struct leat_lane *lane, const struct leat_record *reco
 		return 0;
 	}
 	lane->restored++;
-	lane->restored_row = leat_lane_row_is(record->key);
 	if (lane->restored_row || leat_lane_meaning_is(record->key)) {
 		int64_t positions[LEAT_SOURCES_MAX];
 		if ((lane->restored_row ? leat_lane_row_decode(NULL, record->value, positions) : leat_lane_meaning_check(record->value)) < 0)
@@ -144,39 +150,88 @@ static int write_restored(struct leat_lane *lane, int64_t position, struct leat_
 	lane->meta.changelog_offset = position;
 	lane->meta.commit_wall_ms = leat_clock_wall_ms(lane->engine->clock);
 	leat_store_meta_put(lane->writes, lane->store, &lane->meta);
+	leat_lane_tail_clear(lane);
 	leat_crashpoint("restore.before_write");
 	return leat_store_write(lane->store, lane->writes, fault);
 }
 
-/* Without transactions only what is followed by the task row was committed whole; a compacted changelog has long runs without one. */
-static bool may_write(const struct leat_lane *lane)
+/* From what the store has, once more. */
+static int read_again(struct leat_lane *lane, struct leat_fault *fault)
 {
-	size_t limit = lane->pipeline->settings.guarantee == LEAT_EXACTLY_ONCE ? 4u << 20 : 64u << 20;
-	return lane->restored_row || leat_writes_bytes(lane->writes) > limit;
+	int64_t first, end;
+	LEAT_TRY(lane->ops->bounds(lane->engine->transport, lane->changelog, lane->task, &first, &end, fault));
+	lane->ops->reader_close(lane->reader);
+	lane->reader = NULL;
+	lane->scout = LEAT_SCOUT_DONE;
+	leat_writes_clear(lane->writes);
+	leat_lane_tail_clear(lane);
+	return lane->ops->reader_open(lane->engine->transport, lane->changelog, lane->task, LEAT_MAX(lane->meta.changelog_offset, first), &lane->reader, fault);
+}
+
+/* Too many rows to hold with no task row behind them. */
+static void let_go(struct leat_lane *lane)
+{
+	leat_writes_clear(lane->writes);
+	if (lane->scout == LEAT_SCOUT_DONE) {
+		lane->scout = LEAT_SCOUT_TAIL;
+		return;
+	}
+	lane->scout = LEAT_SCOUT_AHEAD;
+	leat_lane_tail_clear(lane);
+}
+
+/*
+ * Without transactions only what is followed by a task row was committed whole, and rows are held until it comes. A compacted changelog may have more without one than
+ * can be held: then it is read ahead to its end, for where the last task row is, and again. 1: it has to be read again, because a task row came behind what was let go.
+ */
+static int restore_unsure(struct leat_lane *lane, const struct leat_record *record, struct leat_fault *fault)
+{
+	if (lane->restored_row)
+		lane->whole_until = record->offset + 1;
+	if (lane->scout == LEAT_SCOUT_AHEAD)
+		return 0;
+	if (lane->scout == LEAT_SCOUT_TAIL && lane->restored_row)
+		return 1;
+	if (lane->scout != LEAT_SCOUT_TAIL)
+		LEAT_TRY(say_where(lane, record, restore_record(lane, record, fault), fault));
+	if (lane->restored_row || (record->offset < lane->whole_until && leat_writes_bytes(lane->writes) > APPLY_BYTES))
+		return write_restored(lane, record->offset + 1, fault);
+	if (record->key.data && leat_lane_tail_add(lane, record->key) < 0)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	if (record->offset >= lane->whole_until && leat_writes_bytes(lane->writes) > TAIL_BYTES)
+		let_go(lane);
+	return 0;
+}
+
+static int restore_sure(struct leat_lane *lane, const struct leat_record *record, struct leat_fault *fault)
+{
+	LEAT_TRY(say_where(lane, record, restore_record(lane, record, fault), fault));
+	return lane->restored_row || leat_writes_bytes(lane->writes) > APPLY_BYTES ? write_restored(lane, record->offset + 1, fault) : 0;
 }
 
 /* 1: at the end, 0: more. */
 static int restore_slice(struct leat_lane *lane, struct leat_fault *fault)
 {
 	int64_t start = leat_clock_mono_us(NULL), position = lane->meta.changelog_offset;
-	bool at_end = false;
+	bool at_end = false, once = lane->pipeline->settings.guarantee == LEAT_EXACTLY_ONCE;
 	while (!at_end && leat_clock_mono_us(NULL) - start < SLICE_US) {
 		const struct leat_record *records;
 		long count = lane->ops->reader_next(lane->reader, &records, SLICE_RECORDS, 10, &at_end, &position, fault);
 		if (count < 0)
 			return (int)count;
 		for (long i = 0; i < count; i++) {
-			lane->restored_row = false;
-			LEAT_TRY(say_where(lane, &records[i], restore_record(lane, &records[i], fault), fault));
-			if (may_write(lane))
-				LEAT_TRY(write_restored(lane, records[i].offset + 1, fault));
+			lane->restored_row = leat_lane_row_is(records[i].key);
+			int again = once ? restore_sure(lane, &records[i], fault) : restore_unsure(lane, &records[i], fault);
+			if (again)
+				return again < 0 ? again : read_again(lane, fault);
 		}
 	}
 	if (!at_end)
 		return 0;
-	if (lane->pipeline->settings.guarantee == LEAT_EXACTLY_ONCE)
+	if (lane->scout == LEAT_SCOUT_AHEAD)
+		return read_again(lane, fault);
+	if (once)
 		LEAT_TRY(write_restored(lane, position, fault));
-	leat_writes_clear(lane->writes);
 	return 1;
 }
 
@@ -286,7 +341,8 @@ static int start_running(struct leat_lane *lane, struct leat_fault *fault)
 	lane->reader = NULL;
 	lane->flushed_offset = lane->meta.changelog_offset;
 	lane->state = LEAT_LANE_RUNNING;
-	lane->touched = false;
+	leat_writes_clear(lane->writes);
+	lane->touched = leat_lane_tail_due(lane);
 	lane->committed_ms = leat_clock_wall_ms(lane->engine->clock);
 	int64_t took = leat_clock_mono_us(lane->engine->clock) - lane->opened_us;
 	leat_log(LEAT_INFO, "task %d runs (%llu changelog records replayed, %lld ms)", (int)lane->task, (unsigned long long)lane->restored, (long long)(took / 1000));
@@ -442,6 +498,7 @@ void leat_lane_close(struct leat_lane *lane, bool clean)
 	leat_writes_free(lane->writes);
 	leat_store_close(lane->store, flush);
 	leat_buffer_free(&lane->meaning);
+	leat_lane_tail_clear(lane);
 	leat_free(lane->marks);
 	leat_free(lane);
 }

@@ -167,6 +167,10 @@ struct leat_lane {
 	bool row_found;                      /* there is a task row */
 	struct leat_buffer meaning;          /* lane_meaning.c: the row that says what the state means, as of this pipeline */
 	bool meaning_due;                    /* it is not committed yet */
+	struct leat_buffer tail;             /* lane_tail.c: keys of rows in the changelog that no task row follows */
+	bool tail_meaning;                   /* the meaning row is one of them */
+	int64_t whole_until;                 /* restoring: what lies before is known to be followed by a task row */
+	enum leat_scout { LEAT_SCOUT_NONE, LEAT_SCOUT_AHEAD, LEAT_SCOUT_DONE, LEAT_SCOUT_TAIL } scout;   /* lane.c: restore_record() */
 	int64_t trimmed_us, trim_next[LEAT_SOURCES_MAX], trim_last[LEAT_SOURCES_MAX];   /* trim.c */
 	int64_t flushed_offset;              /* changelog position that is on disk for sure */
 	uint64_t gap_events;

@@ -1,6 +1,7 @@
 /* A task's part of a commit: rows into the transaction, and afterwards into RocksDB, behind. */
 #include "stream/lane_meaning.h"
 #include "stream/lane_row.h"
+#include "stream/lane_tail.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
 #include "stream/trim.h"
@@ -82,6 +83,7 @@ long leat_lane_prepare(struct leat_lane *lane, struct leat_position *positions, 
 			LEAT_TRY(leat_rekey_out_marks(lane, lane->nodes[i].rekey, fault));
 	LEAT_TRY(sweep(lane, fault));
 	LEAT_TRY(leat_shared_prepare(lane, fault));   /* before the rows: merging dirties the owner's */
+	LEAT_TRY(leat_lane_tail_send(lane, fault));
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].kind == LEAT_KEYED)
 			LEAT_TRY(prepare_group(lane, lane->groups[i].rows, fault));
@@ -151,6 +153,7 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 	lane->sequence++;
 	lane->touched = lane->urgent = lane->meaning_due = false;
 	lane->committed_ms = lane->meta.commit_wall_ms;
+	leat_lane_tail_clear(lane);
 	leat_shared_committed(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
 		lane->intakes[i].committed_offset = lane->intakes[i].next_offset;

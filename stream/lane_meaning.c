@@ -193,9 +193,9 @@ static int settle(struct leat_lane *lane, struct leat_bytes stored, struct leat_
 	if (stored.length && (!take(&rest, &version, sizeof version) || version != VERSION))
 		return leat_fail(fault, version > VERSION ? LEAT_EFOREIGN : LEAT_ECORRUPT, "task %d: the row that says what its state means has format %u, this version knows %d", (int)lane->task, version, VERSION);
 	LEAT_TRY(put_others(lane, rest, fault));
-	if (!stored.length && lane->meaning.length == sizeof version)
+	if (!stored.length && lane->meaning.length == sizeof version && !lane->tail_meaning)
 		lane->meaning.length = 0;       /* there is no state to speak of */
-	lane->meaning_due = !leat_bytes_equal(stored, leat_lane_meaning(lane));
+	lane->meaning_due = lane->tail_meaning || !leat_bytes_equal(stored, leat_lane_meaning(lane));
 	return 0;
 }
 

@@ -8,6 +8,12 @@ static const char counts[] =
 	"operators: [ { id: users, use: profile, from: in, with: { activity: false } } ]\n"
 	"sinks: { out: { from: users, topic: out, format: json, record: \"user:string events:int?\" } }\n";
 
+static const char least[] =
+	"guarantee: at-least-once\n"
+	"sources: { in: { topic: in, format: json, fields: \"user:string ts:int\", time: ts } }\n"
+	"operators: [ { id: users, use: profile, from: in, with: { activity: false } } ]\n"
+	"sinks: { out: { from: users, topic: out, format: json, record: \"user:string events:int?\" } }\n";
+
 static struct leat_transport_ops with_changelog;
 static struct world *one;
 
@@ -184,12 +190,177 @@ static void every_truncation_and_every_flip_of_a_bit_of_a_task_row_is_survived(v
 	free_counts(world, &rows);
 }
 
+/* ---- at least once: rows of a commit that was cut short ---- */
+
+struct last { struct leat_bytes key; struct leat_buffer value; int seen; bool deleted; };
+
+static void keep_last(void *self, int32_t partition, const struct leat_record *record)
+{
+	struct last *last = self;
+	if (partition != 0 || !leat_bytes_equal(record->key, last->key))
+		return;
+	last->seen++;
+	last->deleted = !record->value.data;
+	last->value.length = 0;
+	assert_int_equal(leat_buffer_append(&last->value, record->value.data, record->value.length), 0);
+}
+
+/* The changelog's last record of @key must be @value; NULL: a tombstone. */
+static void expect_row(struct world *world, struct leat_bytes key, const struct leat_buffer *value)
+{
+	struct last last = { .key = key };
+	read_topic(world, "r.changelog", keep_last, &last);
+	assert_true(last.seen > 0);
+	assert_int_equal(last.deleted, !value);
+	assert_true(leat_bytes_equal(all(&last.value), value ? all(value) : leat_bytes(NULL, 0)));
+	leat_buffer_free(&last.value);
+}
+
+static void key_of(const char *user, const struct rows *rows, uint8_t key[8])
+{
+	uint32_t hash = leat_murmur2(user, 2);
+	const uint8_t made[8] = { rows->key.data[0], rows->key.data[1], (uint8_t)(hash >> 24), (uint8_t)(hash >> 16), (uint8_t)(hash >> 8), (uint8_t)hash, (uint8_t)user[0], (uint8_t)user[1] };
+	memcpy(key, made, sizeof made);
+}
+
+static void reopen(struct world *world)
+{
+	close_world(world);
+	open_world(world, least, 512);
+	drain(world);
+}
+
+/* Two events of u0 to u4; @first: rows after the first, @second: after both. */
+static struct world *make_least(struct rows *first, struct rows *second)
+{
+	struct world *world = make_world();
+	learn_ops(world);
+	open_world(world, least, 512);
+	feed(world, 5);
+	drain(world);
+	read_topic(world, "r.changelog", keep_row, first);
+	feed(world, 5);
+	drain(world);
+	read_topic(world, "r.changelog", keep_row, second);
+	assert_true(leat_bytes_equal(all(&first->key), all(&second->key)));
+	assert_false(leat_bytes_equal(all(&first->value), all(&second->value)));
+	return world;
+}
+
+static void free_least(struct world *world, struct rows *first, struct rows *second)
+{
+	leat_buffer_free(&first->key);
+	leat_buffer_free(&first->value);
+	leat_buffer_free(&first->task);
+	free_counts(world, second);
+}
+
+/* A third event of u0 to u4, a first of u5: what the last six outputs say, sorted. */
+static void expect_third(struct world *world)
+{
+	static char *const lines[] = {
+		"{\"user\":\"u0\",\"events\":1}", "{\"user\":\"u0\",\"events\":2}", "{\"user\":\"u0\",\"events\":3}",
+		"{\"user\":\"u1\",\"events\":1}", "{\"user\":\"u1\",\"events\":2}", "{\"user\":\"u1\",\"events\":3}",
+		"{\"user\":\"u2\",\"events\":1}", "{\"user\":\"u2\",\"events\":2}", "{\"user\":\"u2\",\"events\":3}",
+		"{\"user\":\"u3\",\"events\":1}", "{\"user\":\"u3\",\"events\":2}", "{\"user\":\"u3\",\"events\":3}",
+		"{\"user\":\"u4\",\"events\":1}", "{\"user\":\"u4\",\"events\":2}", "{\"user\":\"u4\",\"events\":3}",
+		"{\"user\":\"u5\",\"events\":1}",
+	};
+	feed(world, 6);
+	drain(world);
+	expect_lines(world, "out", add_value, lines, LEAT_COUNT_OF(lines));
+}
+
+static void rows_of_a_commit_that_was_cut_short_are_undone_without_an_event(void **state)
+{
+	(void)state;
+	struct rows first = { .key = { 0 } }, second = { .key = { 0 } };
+	struct world *world = make_least(&first, &second);
+	const struct leat_bytes other = leat_text("\xee\xee another set's"), unread = leat_text("\xee\xee");
+	uint8_t fresh[8];
+	key_of("u5", &first, fresh);
+	put(world, "r.changelog", 0, all(&first.key), all(&first.value));
+	put(world, "r.changelog", 0, leat_bytes(fresh, sizeof fresh), all(&first.value));
+	put(world, "r.changelog", 0, other, all(&first.value));
+	put(world, "r.changelog", 0, unread, all(&first.value));
+	put(world, "r.changelog", 0, leat_bytes(NULL, 0), all(&first.value));
+	reopen(world);
+	expect_row(world, all(&first.key), &second.value);
+	expect_row(world, leat_bytes(fresh, sizeof fresh), NULL);
+	expect_row(world, other, NULL);
+	expect_row(world, unread, &first.value);
+	int64_t end = end_of_changelog(NULL, 0);
+	reopen(world);
+	assert_int_equal(end_of_changelog(NULL, 0), end);      /* nothing is left to undo */
+	put(world, "r.changelog", 0, all(&first.key), all(&first.value));
+	put(world, "r.changelog", 0, all(&first.key), leat_bytes(NULL, 0));
+	reopen(world);
+	reopen(world);
+	expect_third(world);
+	free_least(world, &first, &second);
+}
+
+static void a_meaning_row_of_a_commit_that_was_cut_short_is_undone(void **state)
+{
+	(void)state;
+	struct rows first = { .key = { 0 } }, second = { .key = { 0 } };
+	struct world *world = make_least(&first, &second);
+	struct last before = { .key = leat_lane_meaning_key };
+	read_topic(world, "r.changelog", keep_last, &before);
+	assert_int_equal(before.seen, 1);
+	put(world, "r.changelog", 0, leat_lane_meaning_key, leat_bytes("\1\0\0\0", 4));
+	reopen(world);
+	expect_row(world, leat_lane_meaning_key, &before.value);
+	reopen(world);
+	expect_third(world);
+	leat_buffer_free(&before.value);
+	free_least(world, &first, &second);
+}
+
+/* One section of a table that nobody has: 900,000 bytes; 80 of them are more than is held. */
+static void put_large_rows(struct world *world)
+{
+	enum { LENGTH = 900000, COUNT = 80 };
+	static const uint8_t head[] = { 1, 0xee, 0xee, 0xee, 0xee, 1, 0, (LENGTH << 2 & 0x7f) | 0x80, (LENGTH >> 5 & 0x7f) | 0x80, (LENGTH >> 12 & 0x7f) | 0x80, LENGTH >> 19 };
+	uint8_t *value = calloc(1, sizeof head + LENGTH);
+	memcpy(value, head, sizeof head);
+	for (int i = 0; i < COUNT; i++) {
+		char key[16];
+		snprintf(key, sizeof key, "\xee\xeehash%d", i);
+		put(world, "r.changelog", 0, leat_text(key), leat_bytes(value, (uint32_t)sizeof head + LENGTH));
+	}
+	free(value);
+}
+
+static void more_rows_than_can_be_held_are_told_apart_by_the_task_row_behind_them(void **state)
+{
+	(void)state;
+	for (int whole = 0; whole < 2; whole++) {
+		struct rows first = { .key = { 0 } }, second = { .key = { 0 } };
+		struct world *world = make_least(&first, &second);
+		put(world, "r.changelog", 0, all(&first.key), all(whole ? &second.value : &first.value));
+		put_large_rows(world);
+		if (whole)
+			put(world, "r.changelog", 0, leat_lane_row_key, all(&second.task));
+		int64_t end = end_of_changelog(NULL, 0);
+		reopen(world);
+		assert_int_equal(end_of_changelog(NULL, 0), end + (whole ? 0 : 82));
+		expect_row(world, all(&first.key), &second.value);
+		reopen(world);
+		expect_third(world);
+		free_least(world, &first, &second);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_nobodys_is_left_out),
 		cmocka_unit_test(a_damaged_row_stops_the_task_with_its_place_each_time),
 		cmocka_unit_test(every_truncation_and_every_flip_of_a_bit_of_a_task_row_is_survived),
+		cmocka_unit_test(rows_of_a_commit_that_was_cut_short_are_undone_without_an_event),
+		cmocka_unit_test(a_meaning_row_of_a_commit_that_was_cut_short_is_undone),
+		cmocka_unit_test(more_rows_than_can_be_held_are_told_apart_by_the_task_row_behind_them),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
