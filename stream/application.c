@@ -83,16 +83,16 @@ static int choose_state_dir(struct leat *leat, const char *wanted, struct leat_f
 /* ---- topics ---- */
 
 static const struct leat_pair_text changelog_config[] = {
-	{ "delete.retention.ms", "259200000" }, { "min.cleanable.dirty.ratio", "0.5" }, { "max.compaction.lag.ms", "86400000" }, { "segment.ms", "43200000" }, { NULL, NULL },
+	{ "max.message.bytes", "2097152" }, { "delete.retention.ms", "259200000" }, { "min.cleanable.dirty.ratio", "0.5" }, { "max.compaction.lag.ms", "86400000" }, { "segment.ms", "43200000" }, { NULL, NULL },
 };
 
-static const struct leat_pair_text dead_letter_config[] = { { "max.message.bytes", "2097152" }, { NULL, NULL } };
+static const struct leat_pair_text internal_config[] = { { "max.message.bytes", "2097152" }, { NULL, NULL } };
 
 /* The internal topics have one partition per task: another number means that an input has been changed. */
 static int create_topic(struct leat *leat, const char *name, int32_t partitions, bool compacted, int64_t retention_ms, bool internal, struct leat_fault *fault)
 {
 	struct leat_topic_spec spec = { .name = name, .partitions = partitions, .compacted = compacted, .retention_ms = retention_ms, .internal = internal,
-					.config = !internal ? NULL : compacted ? changelog_config : retention_ms == 0 ? dead_letter_config : NULL };
+					.config = !internal ? NULL : compacted ? changelog_config : internal_config };
 	int rc = leat->transport->ops->create(leat->transport, &spec, fault);
 	if (rc == LEAT_ECONFIG && internal && fault)
 		leat_fail(fault, rc, "topic %s was made for another number of partitions than the %d that the inputs have now: keys would move between tasks. Go back to as many as before, or begin with a new application name", name, (int)partitions);
