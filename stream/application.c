@@ -83,10 +83,10 @@ static int choose_state_dir(struct leat *leat, const char *wanted, struct leat_f
 /* ---- topics ---- */
 
 static const struct leat_pair_text changelog_config[] = {
-	{ "delete.retention.ms", "259200000" }, { "min.cleanable.dirty.ratio", "0.5" }, { "max.compaction.lag.ms", "86400000" }, { "segment.ms", "43200000" }, { NULL, NULL },
+	{ "max.message.bytes", "2097152" }, { "delete.retention.ms", "259200000" }, { "min.cleanable.dirty.ratio", "0.5" }, { "max.compaction.lag.ms", "86400000" }, { "segment.ms", "43200000" }, { NULL, NULL },
 };
 
-static const struct leat_pair_text dead_letter_config[] = { { "max.message.bytes", "2097152" }, { NULL, NULL } };
+static const struct leat_pair_text internal_config[] = { { "max.message.bytes", "2097152" }, { NULL, NULL } };
 
 /* The internal topics have one partition per task: another number means that an input has been changed. */
 static int made_for_others(const struct leat_topic_spec *spec, struct leat_fault *fault)
@@ -107,7 +107,7 @@ static int each_internal(struct leat *leat, int32_t tasks, visit_fn *visit, stru
 {
 	const struct leat_pipeline *pipeline = leat->pipeline;
 	char name[256];
-	struct leat_topic_spec spec = { .partitions = tasks, .retention_ms = -1, .internal = true };
+	struct leat_topic_spec spec = { .partitions = tasks, .retention_ms = -1, .internal = true, .config = internal_config };
 	for (size_t i = 0; i < pipeline->source_count; i++) {
 		spec.name = pipeline->sources[i].topic;
 		if (pipeline->sources[i].rekey >= 0 || pipeline->sources[i].deltas)
@@ -120,7 +120,7 @@ static int each_internal(struct leat *leat, int32_t tasks, visit_fn *visit, stru
 	snprintf(name, sizeof name, "%s.changelog", pipeline->name);
 	if (!leat->transport->ops->keeps_rows)
 		LEAT_TRY(visit(leat, &spec, fault));
-	spec = (struct leat_topic_spec){ .name = pipeline->dead_letter_topic, .partitions = tasks, .internal = true, .config = dead_letter_config };
+	spec = (struct leat_topic_spec){ .name = pipeline->dead_letter_topic, .partitions = tasks, .internal = true, .config = internal_config };
 	return visit(leat, &spec, fault);
 }
 

@@ -91,7 +91,7 @@ static int open_embedded(struct leat_transport **out, struct leat_directory *dir
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory for the embedded transport");
 	}
 	init_locks(embedded);
-	embedded->transport.ops = &leat_embedded_ops;
+	embedded->transport = (struct leat_transport){ &leat_embedded_ops, LEAT_RUN_RECORD_MAX - LEAT_RUN_RECORD_HEAD };
 	embedded->clock = config->clock;
 	embedded->settings = *settings;
 	embedded->directory = *directory;

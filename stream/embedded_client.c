@@ -501,7 +501,7 @@ int leat_client_open(struct leat_transport **out, struct leat_directory *directo
 	struct client *client = leat_calloc(1, sizeof *client);
 	if (!client)
 		return no_memory(fault);
-	client->transport.ops = &client_ops;
+	client->transport = (struct leat_transport){ &client_ops, LEAT_RUN_RECORD_MAX - LEAT_RUN_RECORD_HEAD };
 	client->clock = clock;
 	client->directory = *directory;
 	leat_link_init(&client->link, &client->directory);

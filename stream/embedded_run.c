@@ -29,7 +29,7 @@ static uint64_t size_of(struct leat_bytes bytes)
 
 static size_t record_bound(const struct leat_record *record)
 {
-	size_t bound = 10 + 3 * 5 + (size_t)record->key.length + record->value.length;
+	size_t bound = LEAT_RUN_RECORD_HEAD + (size_t)record->key.length + record->value.length;
 	for (uint32_t i = 0; i < record->header_count; i++)
 		bound += 10 + (size_t)record->headers[i].name.length + record->headers[i].value.length;
 	return bound;

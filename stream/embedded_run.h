@@ -17,6 +17,7 @@
 #define LEAT_RUN_VERSION 1
 #define LEAT_RUN_BYTES (256u << 10)          /* a run is closed once it is as long as this      */
 #define LEAT_RUN_RECORD_MAX (8u << 20)       /* bytes of one record with its headers            */
+#define LEAT_RUN_RECORD_HEAD 25u              /* of these: what lies before key and value        */
 #define LEAT_RUN_HEADERS_MAX 1024            /* headers of one record                           */
 #define LEAT_CHUNK_BYTES (1u << 20)          /* a cursor takes no further run beyond            */
 

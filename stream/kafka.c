@@ -286,6 +286,7 @@ static int take_config(struct leat_kafka *kafka, const struct leat_transport_con
 	if (!config->brokers || !config->brokers[0])
 		return leat_fail(fault, LEAT_ECONFIG, "no Kafka brokers are given");
 	LEAT_TRY(kafka_settings_take(kafka, config->settings, fault));
+	kafka->transport.record_max = kafka_record_max(kafka);
 	kafka->application = leat_strdup(config->application);
 	kafka->instance = leat_strdup(config->instance);
 	kafka->state_dir = leat_strdup(config->state_dir ? config->state_dir : ".");

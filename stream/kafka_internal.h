@@ -83,6 +83,8 @@ void kafka_cause(struct leat_kafka *kafka, char *out, size_t room);
 /* Checks every setting against the allow-list and copies them. LEAT_ECONFIG with the reason. */
 int kafka_settings_take(struct leat_kafka *kafka, const struct leat_pair_text *settings, struct leat_fault *fault);
 void kafka_settings_free(struct leat_kafka *kafka);
+/* What a producer takes at most, by leat_record_size(). */
+size_t kafka_record_max(const struct leat_kafka *kafka);
 /* Destroys @rk (may be NULL) in a thread of its own, because librdkafka's destroy may hang. */
 void kafka_dispose(struct leat_kafka *kafka, rd_kafka_t *rk);
 /* The negative code for librdkafka's @code; @fault gets "<what>: <librdkafka's text>". */

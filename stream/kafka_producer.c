@@ -3,7 +3,13 @@
 
 #include <poll.h>
 
-enum { FULL_POLL_MS = 5, CHUNK = LEAT_BATCH_MAX };
+enum { FULL_POLL_MS = 5, CHUNK = LEAT_BATCH_MAX, REPORTS_MS = 1000 };
+
+/* What librdkafka drops because another record failed tells nothing, but may be reported first. */
+static bool tells_nothing(rd_kafka_resp_err_t err)
+{
+	return !err || err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
 
 /* Runs inside poll and flush, so on the owner's thread. */
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -12,7 +18,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 	intptr_t tag = (intptr_t)message->_private;
 	(void)rk;
 	if (LEAT_UNLIKELY(message->err)) {
-		if (!producer->failed) {
+		if (tells_nothing(producer->failed)) {
 			producer->failed = message->err;
 			snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
 		}
@@ -107,6 +113,14 @@ static rd_kafka_topic_t *find_topic(struct kafka_producer *producer, const char 
 	return add_topic(producer, name, fault);
 }
 
+/* The error of the first failed delivery. */
+static int undelivered(const struct kafka_producer *producer, struct leat_fault *fault)
+{
+	if (producer->failed != RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+		return kafka_fail(fault, producer->failed, "writing to %s", producer->failed_at);
+	return leat_fail(fault, LEAT_ELIMIT, "writing to %s: larger than the topic's max.message.bytes allows: raise that, or lower message.max.bytes and batch.size in kafka.settings to it", producer->failed_at);
+}
+
 /* A record that librdkafka would not take. Whatever puts the producer out of order for good is an abort or a fencing. */
 static int refuse(struct kafka_producer *producer, const char *topic, int32_t partition, rd_kafka_resp_err_t err, struct leat_fault *fault)
 {
@@ -116,8 +130,14 @@ static int refuse(struct kafka_producer *producer, const char *topic, int32_t pa
 		int rc = kafka_fail(fault, err, "writing to %s [%d]", topic, (int)partition);
 		return leat_fail(fault, rc == LEAT_EFENCED ? rc : LEAT_EABORT, "writing to %s [%d]: %s", topic, (int)partition, text);
 	}
-	if (err == RD_KAFKA_RESP_ERR__STATE)
+	if (err == RD_KAFKA_RESP_ERR__STATE) {
+		rd_kafka_flush(producer->rk, REPORTS_MS);   /* why it failed may not have been reported yet */
+		if (producer->failed == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+			return undelivered(producer, fault);
 		return leat_fail(fault, LEAT_EABORT, "writing to %s [%d]: the transaction has failed already", topic, (int)partition);
+	}
+	if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+		return leat_fail(fault, LEAT_ELIMIT, "writing to %s [%d]: a record is larger than message.max.bytes in kafka.settings allows: raise that, and the topic's max.message.bytes to it", topic, (int)partition);
 	return kafka_fail(fault, err, "writing to %s [%d]", topic, (int)partition);
 }
 
@@ -221,7 +241,7 @@ int kafka_producer_flush(struct kafka_producer *producer, int64_t deadline_ms, s
 		return leat_fail(fault, LEAT_EGAP, "the changelog %s was deleted and made again while we ran: it lacks the state so far. A restart goes on with the local state where it is complete, else it says so; "
 				 "--accept-state-loss begins with what the changelog has", producer->failed_at);
 	if (producer->failed)
-		return kafka_fail(fault, producer->failed, "writing to %s", producer->failed_at);
+		return undelivered(producer, fault);
 	return err ? kafka_fail(fault, err, "%d records wait to be acknowledged", rd_kafka_outq_len(producer->rk)) : 0;
 }
 

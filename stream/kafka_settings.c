@@ -2,9 +2,10 @@
 #include "stream/kafka_internal.h"
 
 #include <openssl/x509.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
-enum { ALL = KAFKA_CONSUMERS | KAFKA_PRODUCERS };
+enum { ALL = KAFKA_CONSUMERS | KAFKA_PRODUCERS, MESSAGE_MAX_LEAST = 65536, MESSAGE_HEAD = 128 };   /* a batch's header and a record's, rounded up */
 
 /* What users may pass on, and to which clients it goes. */
 static const struct allowed {
@@ -151,6 +152,8 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set", key);
 	if (rd_kafka_conf_set(scratch, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s", key, text);
+	if (strcmp(key, "message.max.bytes") == 0 && atol(value) < MESSAGE_MAX_LEAST)
+		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: at least %d: dead letters must fit", key, MESSAGE_MAX_LEAST);
 	return check_file(key, value, fault);
 }
 
@@ -198,6 +201,19 @@ int kafka_settings_take(struct leat_kafka *kafka, const struct leat_pair_text *s
 out:
 	rd_kafka_conf_destroy(scratch);
 	return rc == LEAT_ENOMEM ? leat_fail(fault, rc, "out of memory") : rc;
+}
+
+size_t kafka_record_max(const struct leat_kafka *kafka)
+{
+	const char *value = NULL;
+	for (size_t i = 0; i < LEAT_COUNT_OF(presets); i++)
+		if (strcmp(presets[i].key, "message.max.bytes") == 0)
+			value = presets[i].value;
+	for (size_t i = 0; i < kafka->setting_count; i++)
+		if (strcmp(kafka->settings[i].key, "message.max.bytes") == 0)
+			value = kafka->settings[i].value;
+	LEAT_ASSERT(value);
+	return (size_t)atol(value) - MESSAGE_HEAD;
 }
 
 void kafka_settings_free(struct leat_kafka *kafka)

@@ -6,7 +6,8 @@
 
 #define KEY_NULL UINT32_MAX
 
-enum { TOO_LARGE = 1 << 20, TOO_LARGE_KEEP = 1024 };
+/* Bytes of a dead letter, at most; of a longer value or key the first KEPT. */
+enum { VALUE_MOST = 1 << 20, KEY_MOST = 1 << 16, HEADERS_MOST = 1 << 17, KEPT = 1024, HEADERS_COUNT = 64 };
 
 /* ---- opening ---- */
 
@@ -103,6 +104,34 @@ int leat_outlet_key(struct leat_outlet *outlet, struct leat_outlet_item *item, s
 	return leat_buffer_append(&outlet->bytes, key.data, key.length);
 }
 
+static struct leat_record record_of(const struct leat_outlet *outlet, const struct leat_outlet_item *item)
+{
+	const uint8_t *bytes = outlet->bytes.data;
+	struct leat_record record = { .timestamp_ms = item->timestamp_ms ? item->timestamp_ms : -1, .key = item->key_length == KEY_NULL ? leat_bytes(NULL, 0) : leat_bytes(bytes + item->key_at, item->key_length),
+				      .value = item->value_length ? leat_bytes(bytes + item->value_at, item->value_length) : leat_bytes("", 0) };
+	if (item->origin) {
+		record.headers = item->origin->headers;
+		record.header_count = item->origin->header_count;
+	}
+	return record;
+}
+
+static void drop_newest(struct leat_outlet *outlet)
+{
+	outlet->bytes.length = outlet->items[--outlet->count].value_at;
+}
+
+bool leat_outlet_end(const struct leat_lane *lane, struct leat_outlet *outlet)
+{
+	struct leat_outlet_item *item = &outlet->items[outlet->count - 1];
+	item->value_length = (uint32_t)(outlet->bytes.length - item->value_at);
+	const struct leat_record record = record_of(outlet, item);
+	if (LEAT_LIKELY(leat_record_size(&record) <= lane->engine->transport->record_max))
+		return true;
+	drop_newest(outlet);
+	return false;
+}
+
 static int sink_key(struct leat_lane *lane, const struct leat_sink *sink, size_t row, struct leat_outlet *outlet, struct leat_outlet_item *item)
 {
 	const struct leat_stream_run *run = &lane->streams[sink->stream];
@@ -142,12 +171,11 @@ static int sink_row(struct leat_lane *lane, struct leat_sink_run *sink, size_t r
 		if (rc >= 0)
 			rc = leat_encoder_run(sink->encoder, run->columns, row, &outlet->bytes);
 	}
-	item->value_length = (uint32_t)(outlet->bytes.length - item->value_at);
-	if (rc != LEAT_ESCHEMA)
+	if (rc == LEAT_ESCHEMA)     /* a null where the schema has none: the row cannot be written */
+		drop_newest(outlet);
+	else if (rc < 0 || leat_outlet_end(lane, outlet))
 		return rc;
-	outlet->bytes.length = item->value_at;      /* a null where the schema has none: the row cannot be written */
-	outlet->count--;
-	leat_flow_reject(lane, run->arrival[row], item->node, sink->sink->name, "null_in_required_field", run->record[row], NULL);
+	leat_flow_reject(lane, run->arrival[row], item->node, sink->sink->name, rc < 0 ? "null_in_required_field" : "output_too_large", run->record[row], NULL);
 	return 0;
 }
 
@@ -182,20 +210,9 @@ static int by_arrival(const void *a, const void *b)
 	return x->value_at < y->value_at ? -1 : x->value_at > y->value_at;
 }
 
-static struct leat_record record_of(const struct leat_outlet *outlet, const struct leat_outlet_item *item)
-{
-	const uint8_t *bytes = outlet->bytes.data;
-	return (struct leat_record){ .timestamp_ms = item->timestamp_ms ? item->timestamp_ms : -1, .key = item->key_length == KEY_NULL ? leat_bytes(NULL, 0) : leat_bytes(bytes + item->key_at, item->key_length),
-				     .value = item->value_length ? leat_bytes(bytes + item->value_at, item->value_length) : leat_bytes("", 0) };
-}
-
 static int send_item(struct leat_lane *lane, const struct leat_outlet *outlet, const struct leat_outlet_item *item, struct leat_fault *fault)
 {
-	struct leat_record record = record_of(outlet, item);
-	if (item->origin) {
-		record.headers = item->origin->headers;
-		record.header_count = item->origin->header_count;
-	}
+	const struct leat_record record = record_of(outlet, item);
 	return lane->ops->session_send(lane->session, outlet->topic, item->partition, &record, outlet->flags, fault);
 }
 
@@ -234,36 +251,77 @@ static int by_arrival_rejected(const void *a, const void *b)
 	return x->node < y->node ? -1 : x->node > y->node;
 }
 
-/* The record as it lay there, with why, where and who in headers; a body beyond the limit is cut to its first bytes. A re-keyed row names where its event began. */
+struct letter {
+	struct leat_header headers[HEADERS_COUNT + 8 + 3];
+	uint32_t count;
+	char numbers[7][24];
+	unsigned used;
+};
+
+static void add_text(struct letter *letter, const char *name, const char *value)
+{
+	LEAT_ASSERT(letter->count < LEAT_COUNT_OF(letter->headers));
+	letter->headers[letter->count++] = (struct leat_header){ leat_text(name), leat_text(value) };
+}
+
+static void add_number(struct letter *letter, const char *name, int64_t number)
+{
+	LEAT_ASSERT(letter->used < LEAT_COUNT_OF(letter->numbers));
+	char *text = letter->numbers[letter->used++];
+	snprintf(text, sizeof letter->numbers[0], "%lld", (long long)number);
+	add_text(letter, name, text);
+}
+
+/* The record's own headers, as far as there is room. */
+static void keep_headers(struct letter *letter, const struct leat_record *from, size_t most)
+{
+	for (uint32_t i = 0; i < from->header_count && letter->count < HEADERS_COUNT; i++) {
+		letter->headers[letter->count] = from->headers[i];
+		const struct leat_record with = { .headers = letter->headers, .header_count = letter->count + 1 };
+		letter->count += leat_record_size(&with) <= most;
+	}
+}
+
+static struct leat_bytes cut(struct letter *letter, struct leat_bytes bytes, size_t most, const char *name)
+{
+	if (bytes.length <= most)
+		return bytes;
+	add_number(letter, name, bytes.length);
+	return leat_bytes(bytes.data, KEPT);
+}
+
+/*
+ * The record as it lay there, with why, where and who in headers. It fits whatever it was: a key or value beyond the limit is cut to its first bytes, headers are left
+ * out, and how much there was is said. A re-keyed row names where its event began.
+ */
 static int send_dead_letter(struct leat_lane *lane, const struct leat_rejection *bad, struct leat_fault *fault)
 {
-	enum { OURS = 8 };
 	const struct leat_record *from = bad->record;
-	const char *names[OURS] = { "leat.reason", "leat.stage", "leat.topic", "leat.partition", "leat.offset", "leat.timestamp", "leat.schema_id", "leat.application" };
-	char numbers[4][24];
+	size_t part = lane->engine->transport->record_max / 8;     /* 1 key, 1 headers, 5 value; 1 for what we say */
+	struct letter letter = { .count = 0 };
 	int32_t id = -1;
 	struct leat_bytes body;
 	struct leat_rekey_origin origin = { bad->intake->source, lane->task, from->offset };
 	if (bad->intake->rekey && !leat_rekey_in_origin(lane, bad->intake, from, &origin))
 		origin = (struct leat_rekey_origin){ bad->intake->source, lane->task, from->offset };
-	uint32_t theirs = LEAT_MIN(from->header_count, 64u);
-	struct leat_header *headers = leat_arena_take(lane->arena, (theirs + OURS) * sizeof *headers);
-	if (!headers)
-		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	if (from->value.data)
 		leat_wire_read(from->value, &id, &body);
-	snprintf(numbers[0], sizeof numbers[0], "%d", (int)origin.partition);
-	snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)origin.offset);
-	snprintf(numbers[2], sizeof numbers[2], "%lld", (long long)from->timestamp_ms);
-	snprintf(numbers[3], sizeof numbers[3], "%d", (int)id);
-	const char *values[OURS] = { bad->reason, bad->stage, origin.source->topic, numbers[0], numbers[1], numbers[2], numbers[3], lane->pipeline->name };
-	for (uint32_t i = 0; i < theirs; i++)
-		headers[i] = from->headers[i];
-	for (uint32_t i = 0; i < OURS; i++)
-		headers[theirs + i] = (struct leat_header){ leat_text(names[i]), leat_text(values[i]) };
-	struct leat_record record = { .timestamp_ms = -1, .key = from->key, .value = from->value, .headers = headers, .header_count = theirs + OURS };
-	if (record.value.length > TOO_LARGE)
-		record.value.length = TOO_LARGE_KEEP;
+	keep_headers(&letter, from, LEAT_MIN(part, (size_t)HEADERS_MOST));
+	uint32_t kept = letter.count;
+	add_text(&letter, "leat.reason", bad->reason);
+	add_text(&letter, "leat.stage", bad->stage);
+	add_text(&letter, "leat.topic", origin.source->topic);
+	add_number(&letter, "leat.partition", origin.partition);
+	add_number(&letter, "leat.offset", origin.offset);
+	add_number(&letter, "leat.timestamp", from->timestamp_ms);
+	add_number(&letter, "leat.schema_id", id);
+	add_text(&letter, "leat.application", lane->pipeline->name);
+	struct leat_record record = { .timestamp_ms = -1, .headers = letter.headers };
+	record.key = cut(&letter, from->key, LEAT_MIN(part, (size_t)KEY_MOST), "leat.key_bytes");
+	record.value = cut(&letter, from->value, LEAT_MIN(5 * part, (size_t)VALUE_MOST), "leat.value_bytes");
+	if (kept < from->header_count)
+		add_number(&letter, "leat.headers", from->header_count);
+	record.header_count = letter.count;
 	return lane->ops->session_send(lane->session, lane->pipeline->dead_letter_topic, lane->task, &record, 0, fault);
 }
 

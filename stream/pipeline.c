@@ -48,7 +48,7 @@ static const struct leat_option source_options[] = {
 	{ .name = "time", .type = LEAT_OPTION_TEXT, AT(leat_source, time_name), .optional = true, .help = "field with the event time; default: the record's timestamp" },
 	{ .name = "id", .type = LEAT_OPTION_TEXT, AT(leat_source, id_name), .optional = true, .help = "field that identifies the event; default: topic, partition and offset" },
 	{ .name = "lateness", .type = LEAT_OPTION_DURATION, AT(leat_source, lateness_ms), .fallback = "0", .help = "how much later than the newest event one may still come without being late" },
-	{ .name = "on_bad", .type = LEAT_OPTION_CHOICE, AT(leat_source, on_bad), .fallback = "dead-letter", .choices = on_bads, .help = "what becomes of an event that cannot be read or is rejected" },
+	{ .name = "on_bad", .type = LEAT_OPTION_CHOICE, AT(leat_source, on_bad), .fallback = "dead-letter", .choices = on_bads, .help = "what becomes of an event that cannot be read, is rejected, or whose output is too large to be written (`output_too_large`)" },
 	{ .name = "on_gap", .type = LEAT_OPTION_CHOICE, AT(leat_source, on_gap), .fallback = "halt", .choices = on_gaps, .help = "when records not read yet are gone: stop, or go on with the first there is" },
 	{ .name = "start", .type = LEAT_OPTION_CHOICE, AT(leat_source, start), .fallback = "earliest", .choices = starts, .help = "where to begin when nothing was committed yet" },
 	{ .name = NULL }

@@ -410,7 +410,8 @@ static int send_row(struct leat_lane *lane, struct leat_node_run *node, struct l
 	item->value_at = (uint32_t)outlet->bytes.length;
 	LEAT_TRY(leat_buffer_append(&outlet->bytes, &head, sizeof head));
 	LEAT_TRY(leat_encoder_run(out->encoder, run->columns, row, &outlet->bytes));
-	item->value_length = (uint32_t)(outlet->bytes.length - item->value_at);
+	if (!leat_outlet_end(lane, outlet))
+		leat_flow_reject(lane, run->arrival[row], order, node->node->id, "output_too_large", record, NULL);
 	return 0;
 }
 

@@ -165,7 +165,18 @@ struct leat_transport_ops {
 /* Every transport's struct begins with this. */
 struct leat_transport {
 	const struct leat_transport_ops *ops;
+	size_t record_max;                       /* what session_send() takes at most, by leat_record_size() */
 };
+
+/* Bytes of a record as it counts against a limit: no less than on the wire. */
+static inline size_t leat_record_size(const struct leat_record *record)
+{
+	enum { PER_HEADER = 16 };
+	size_t size = (size_t)record->key.length + record->value.length;
+	for (uint32_t i = 0; i < record->header_count; i++)
+		size += PER_HEADER + (size_t)record->headers[i].name.length + record->headers[i].value.length;
+	return size;
+}
 
 struct leat_transport_config {
 	const char *application;                 /* pipeline name: group id, prefix of internal topics and transactional ids */

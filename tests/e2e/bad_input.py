@@ -243,6 +243,11 @@ def every_reason_json():
            ("too_large", json_event(1, user="x" * (1 << 20))), ("json_syntax", noise)]
     put(app.name + "-in", [json_event(i) for i in range(500)], b"user")
     put(app.name + "-in", [v for r, v in bad], b"user")
+    headers = [x for i in range(100) for x in ("-H", "h%d=%s" % (i, "v" * 4000))]
+    large = ("-P", "-t", app.name + "-in", "-K", "\t", "-X", "partitioner=murmur2_random", "-X", "message.max.bytes=8000000")
+    kcat(*large, input=b"a" * 3000000 + b"\t" + json_event(1))
+    kcat(*large, *headers, input=b"user\t" + json_event(2))
+    bad += [("too_large", json_event(1)), ("too_large", json_event(2))]
     put(app.name + "-in", [json_event(i) for i in range(500, 1000)], b"user")
     dead = wait_for(app.name + ".dead-letters", len(bad))
     out = wait_for(app.name + "-out", 1000, 20)
@@ -250,6 +255,9 @@ def every_reason_json():
     got = collections.Counter((d[3].get("leat.reason"), d[4]) for d in dead)
     short = lambda c: [(k[0], (k[1] or b"")[:30], len(k[1] or b"")) for k in c][:6]
     report("json: every reason once in the dead letters", wanted == got, "%d of %d; missing %s, more than wanted %s" % (len(dead), len(bad), short(wanted - got), short(got - wanted)))
+    key = [(k, v) for _, _, k, h, v in dead if h.get("leat.key_bytes") == "3000000"]
+    many = [(sum(name.startswith("h") for name in h), v) for _, _, k, h, v in dead if h.get("leat.headers") == "100"]
+    report("json: a key of 3 MB and 100 headers of 4 kB are cut, and said", key == [(b"a" * 1024, json_event(1))] and len(many) == 1 and 20 < many[0][0] < 64 and many[0][1] == json_event(2), "%s %s" % ([(len(k), v) for k, v in key], many))
     report("json: the good ones come through", len(out) == 1000, "%d of 1000" % len(out))
     return app.end()
 

@@ -37,6 +37,7 @@ static void settings_that_are_dangerous_or_ours_are_refused_with_the_reason(void
 		{ "group.id", "x", "application's name" },
 		{ "no.such.setting", "x", "unknown" },
 		{ "linger.ms", "many", "linger.ms" },
+		{ "message.max.bytes", "65535", "at least 65536" },
 	};
 	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
 		struct leat_fault fault = { 0 };
@@ -51,7 +52,7 @@ static void settings_of_the_list_are_taken(void **state)
 	(void)state;
 	static const char *const cases[][2] = {
 		{ "security.protocol", "plaintext" }, { "client.id", "me" }, { "socket.timeout.ms", "1000" }, { "linger.ms", "2.5" },
-		{ "compression.type", "zstd" }, { "sasl.username", "u" }, { "ssl.ca.location", "/etc/ssl/certs" },
+		{ "compression.type", "zstd" }, { "message.max.bytes", "65536" }, { "sasl.username", "u" }, { "ssl.ca.location", "/etc/ssl/certs" },
 	};
 	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
 		struct leat_fault fault = { 0 };
@@ -236,6 +237,85 @@ static void a_topic_is_made_once_and_its_partitions_are_held_against_the_spec(vo
 	struct leat_topic_spec bad = { .name = fresh_name("bad"), .partitions = 1, .config = wrong };
 	assert_true(side->ops->create(side->transport, &bad, &side->fault) < 0);
 	side_close(side);
+}
+
+/* Bytes that do not compress. */
+static char *noise(size_t count)
+{
+	char *bytes = malloc(count);
+	assert_non_null(bytes);
+	for (size_t i = 0; i < count; i++)
+		bytes[i] = (char)leat_mix(i);
+	return bytes;
+}
+
+static void make_topic_for(struct side *side, const char *name, const char *bytes)
+{
+	const struct leat_pair_text config[] = { { "max.message.bytes", bytes }, { NULL, NULL } };
+	const struct leat_topic_spec spec = { .name = name, .partitions = 1, .config = config };
+	must(side->ops->create(side->transport, &spec, &side->fault));
+}
+
+static void the_largest_record_passes_with_any_headers_and_a_larger_one_is_refused(void **state)
+{
+	(void)state;
+	NEEDS_BROKER();
+	enum { HEADERS = 64 };
+	struct side self = { 0 }, *side = &self;
+	struct leat_header headers[HEADERS];
+	const char *topic = fresh_name("large");
+	side_open(side, test_broker(), "a", "b");
+	make_topic_for(side, topic, "2097152");   /* as the engine makes its own */
+	struct leat_session *session = plain_session(side);
+	char *bytes = noise(side->transport->record_max + 1000);
+	for (size_t i = 0; i < HEADERS; i++)
+		headers[i] = (struct leat_header){ leat_text("n"), leat_bytes(bytes, 1) };
+	struct leat_record record = { .timestamp_ms = -1, .headers = headers, .header_count = HEADERS };
+	record.value = leat_bytes(bytes, side->transport->record_max - leat_record_size(&record));
+	must(side->ops->session_send(session, topic, 0, &record, 0, &side->fault));
+	record = (struct leat_record){ .timestamp_ms = -1, .key = leat_bytes(bytes, side->transport->record_max / 2), .value = leat_bytes(bytes, (side->transport->record_max + 1) / 2) };
+	must(side->ops->session_send(session, topic, 0, &record, 0, &side->fault));
+	must(side->ops->session_commit(session, NULL, 0, NULL, &side->fault));
+	record.value.length += 1000;
+	assert_int_equal(side->ops->session_send(session, topic, 0, &record, 0, &side->fault), LEAT_ELIMIT);
+	assert_non_null(strstr(side->fault.text, "message.max.bytes in kafka.settings"));
+	side->ops->session_close(session, true);
+	side_close(side);
+	free(bytes);
+}
+
+/* @until_refused: goes on sending until the transaction takes no more; else the commit tells. */
+static void send_beyond_the_topic(bool until_refused)
+{
+	struct side self = { 0 }, *side = &self;
+	struct leat_session_config config = side_config(side);
+	const char *small = fresh_name("small"), *other = fresh_name("other");
+	int64_t deadline = now_ms() + SOON_MS;
+	side_open(side, test_broker(), fresh_name("app"), "b");
+	make_topic_for(side, small, "10000");
+	make_topic_for(side, other, "1000000");
+	side_join(side, &config);
+	char *bytes = noise(50000);
+	struct leat_record large = { .timestamp_ms = -1, .value = leat_bytes(bytes, 50000) }, record = text_record("k", "v");
+	must(side->ops->session_send(side->session, small, 0, &large, 0, &side->fault));
+	int rc = must(side->ops->session_send_many(side->session, other, 0, &record, 1, 0, &side->fault)) < 0;
+	while (until_refused && rc >= 0 && now_ms() < deadline)
+		rc = side->ops->session_send(side->session, other, 0, &record, 0, &side->fault);
+	if (!until_refused)
+		rc = side->ops->session_commit(side->session, NULL, 0, "", &side->fault);
+	assert_int_equal(rc, LEAT_ELIMIT);
+	assert_non_null(strstr(side->fault.text, small));
+	assert_non_null(strstr(side->fault.text, "larger than the topic's max.message.bytes"));
+	side_close(side);
+	free(bytes);
+}
+
+static void a_topic_that_takes_less_is_named_wherever_it_shows(void **state)
+{
+	(void)state;
+	NEEDS_BROKER();
+	send_beyond_the_topic(false);
+	send_beyond_the_topic(true);
 }
 
 static void writing_to_a_topic_that_is_not_there_fails_and_does_not_make_it(void **state)
@@ -466,6 +546,8 @@ int main(void)
 		cmocka_unit_test(a_session_survives_each_failing_allocation),
 		cmocka_unit_test(without_a_broker_calls_come_back_in_time_and_say_so),
 		cmocka_unit_test(a_topic_is_made_once_and_its_partitions_are_held_against_the_spec),
+		cmocka_unit_test(the_largest_record_passes_with_any_headers_and_a_larger_one_is_refused),
+		cmocka_unit_test(a_topic_that_takes_less_is_named_wherever_it_shows),
 		cmocka_unit_test(writing_to_a_topic_that_is_not_there_fails_and_does_not_make_it),
 		cmocka_unit_test(trimmed_records_are_a_gap_and_bounds_say_where_it_ends),
 		cmocka_unit_test(headers_nulls_and_timestamps_come_back_as_they_were),
