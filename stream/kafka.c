@@ -107,19 +107,19 @@ void kafka_dispose(struct leat_kafka *kafka, rd_kafka_t *rk)
 	pthread_mutex_unlock(&kafka->lock);
 }
 
-/* True when all clients have ended within KAFKA_CLOSE_MS. */
+/* True when all clients have ended within KAFKA_BURY_MS. */
 static bool wait_for_burials(struct leat_kafka *kafka)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += KAFKA_CLOSE_MS / 1000;
+	until.tv_sec += KAFKA_BURY_MS / 1000;
 	pthread_mutex_lock(&kafka->lock);
 	while (kafka->dying && pthread_cond_timedwait(&kafka->changed, &kafka->lock, &until) != ETIMEDOUT)
 		;
 	unsigned left = kafka->dying;
 	pthread_mutex_unlock(&kafka->lock);
 	if (left)
-		leat_log(LEAT_WARNING, "kafka: %u clients did not end within %d ms and are left behind", left, KAFKA_CLOSE_MS);
+		leat_log(LEAT_WARNING, "kafka: %u clients did not end within %d ms and are left behind", left, KAFKA_BURY_MS);
 	return left == 0;
 }
 

@@ -20,7 +20,8 @@ enum {
 	KAFKA_METADATA_MAX = 4096,            /* the broker's default limit of an offset's metadata    */
 	KAFKA_ADMIN_MS = 5000,                /* one administrative call                               */
 	KAFKA_TRY_MS = 500,                   /* one try of what is tried again and holds up a close   */
-	KAFKA_CLOSE_MS = 5000,                /* nothing waits longer than this for the end of a client */
+	KAFKA_CLOSE_MS = 5000,                /* nothing waits longer than this for the end of a session */
+	KAFKA_BURY_MS = 3000,                 /* … and then of its clients: librdkafka 2.0.2 never ends a member whose topic was deleted */
 	KAFKA_COMMIT_MS = 15000,              /* after this the outcome of a commit counts as unknown  */
 	KAFKA_COMMIT_SLOW_MS = 5000,          /* a commit slower than this makes the producer be renewed */
 	KAFKA_WATCHDOG_PERCENT = 60,          /* of transaction_timeout_ms; then we abort ourselves    */
