@@ -152,7 +152,7 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set", key);
 	if (rd_kafka_conf_set(scratch, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s", key, text);
-	if (strcmp(key, "message.max.bytes") == 0 && atol(value) < MESSAGE_MAX_LEAST)
+	if (strcmp(key, "message.max.bytes") == 0 && strtol(value, NULL, 10) < MESSAGE_MAX_LEAST)
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: at least %d: dead letters must fit", key, MESSAGE_MAX_LEAST);
 	return check_file(key, value, fault);
 }
@@ -213,7 +213,7 @@ size_t kafka_record_max(const struct leat_kafka *kafka)
 		if (strcmp(kafka->settings[i].key, "message.max.bytes") == 0)
 			value = kafka->settings[i].value;
 	LEAT_ASSERT(value);
-	return (size_t)atol(value) - MESSAGE_HEAD;
+	return (size_t)strtol(value, NULL, 10) - MESSAGE_HEAD;
 }
 
 void kafka_settings_free(struct leat_kafka *kafka)
