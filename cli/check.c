@@ -98,6 +98,14 @@ static void print_reference(void)
 	leat_pipeline_print_options(stdout);
 }
 
+static const struct leat_operator *find_operator(const char *name)
+{
+	for (size_t i = 0; leat_operators[i]; i++)
+		if (strcmp(leat_operators[i]->name, name) == 0)
+			return leat_operators[i];
+	return NULL;
+}
+
 static int operators(int count, char **arguments)
 {
 	bool markdown = false;
@@ -109,18 +117,16 @@ static int operators(int count, char **arguments)
 		print_reference();
 		return LEAT_EXIT_OK;
 	}
-	bool found = left == 0;
-	for (size_t i = 0; leat_operators[i]; i++) {
-		if (left == 0)
-			printf("%-12s %s\n", leat_operators[i]->name, leat_operators[i]->help);
-		for (int k = 0; k < left; k++)
-			if (strcmp(arguments[k], leat_operators[i]->name) == 0) {
-				print_operator(leat_operators[i]);
-				found = true;
-			}
-	}
-	if (left == 0)
-		printf("%-12s %s\n", "rekey", "Sends rows to the task that owns another key.");
-	return found ? LEAT_EXIT_OK : leat_usage(&leat_verb_operators, "there is no operator '%s'", arguments[0]);
+	for (int k = 0; k < left; k++)
+		if (!find_operator(arguments[k]))
+			return leat_usage(&leat_verb_operators, "there is no operator '%s'", arguments[k]);
+	for (int k = 0; k < left; k++)
+		print_operator(find_operator(arguments[k]));
+	if (left > 0)
+		return LEAT_EXIT_OK;
+	for (size_t i = 0; leat_operators[i]; i++)
+		printf("%-12s %s\n", leat_operators[i]->name, leat_operators[i]->help);
+	printf("%-12s %s\n", "rekey", "Sends rows to the task that owns another key.");
+	return LEAT_EXIT_OK;
 }
 const struct leat_verb leat_verb_operators = { "operators", "[NAME ...] [--markdown]", "lists the operators, or one with its options", operators, NULL };

@@ -358,6 +358,23 @@ static int resolve_target(struct leat_map *map, const struct leat_yaml *node, co
 	return rc < 0 ? leat_yaml_fail(map->file, node, fault, "%s", inner.text) : 0;
 }
 
+static bool is_used(const struct leat_map *map, const char *name)
+{
+	bool used = strcmp(name, map->key_name) == 0 || (map->time_name && strcmp(name, map->time_name) == 0);
+	for (size_t i = 0; i < map->target_count && !used; i++)
+		used = leat_schema_find(map->targets[i].schema, name) >= 0;
+	return used;
+}
+
+/* A field that nobody takes is most likely misspelt: its column would be lost and the schema's default written in its place. */
+static int check_fields(const struct leat_map *map, struct leat_fault *fault)
+{
+	for (const struct leat_yaml *node = leat_yaml_get(leat_yaml_root(map->file), "fields")->first; node; node = node->next)
+		if (!is_used(map, node->key))
+			return leat_yaml_fail(map->file, node, fault, "fields: no schema under 'to' has a field '%s', and it is neither key nor time", node->key);
+	return 0;
+}
+
 int leat_map_resolve(struct leat_map *map, const char *names, const char *schemas, struct leat_fault *fault)
 {
 	const struct leat_yaml *root = leat_yaml_root(map->file), *to = leat_yaml_get(root, "to");
@@ -372,5 +389,5 @@ int leat_map_resolve(struct leat_map *map, const char *names, const char *schema
 			return leat_yaml_fail(map->file, node, fault, "more than %d targets", LEAT_MAP_TARGETS_MAX);
 		LEAT_TRY(resolve_target(map, node, schemas, fault));
 	}
-	return 0;
+	return check_fields(map, fault);
 }

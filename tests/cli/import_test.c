@@ -118,6 +118,7 @@ static void a_mistake_in_the_mapping_is_told_with_its_line(void **state)
 		{ "columns: [a]\nfields: { user_id: \"b\" }\n", ".yaml:2: user_id: column 1: " },
 		{ "columns: [a]\nfields: { user_id: \"a\" }\ntime: ts\nto: []\n", ".yaml:3: time: 'ts' must be one of fields, and an int" },
 		{ "columns: [a]\nfields: { user_id: \"a\" }\nto:\n  - { topic: t, schema: click }\n", ".yaml:4: fields: 'item_id' is missing, which the schema 'click' needs" },
+		{ "columns: [a]\nfields: { user_id: a, item_id: a, type: \"'VIEW'\", ts: \"1\", prize: a }\nto: [ { topic: t, schema: click } ]\n", ".yaml:2: fields: no schema under 'to' has a field 'prize'" },
 		{ "columns: [a]\nfields: { user_id: \"a\" }\nto:\n  - { topic: t, schema: nonsense }\n", ".yaml:4: schemas/nonsense.avsc" },
 		{ "columns: [a]\nfields: { user_id: \"a\" }\nreject: [ { when: \"a\", reason: x } ]\nto: []\n", ".yaml:3: reject: " },
 		{ "input: { separator: ab }\n", ".yaml:1: input: 'separator' must be one character, or tab" },
@@ -126,7 +127,7 @@ static void a_mistake_in_the_mapping_is_told_with_its_line(void **state)
 	};
 	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
 		char map[400];
-		snprintf(map, sizeof map, "%s%s", cases[i].map, strstr(cases[i].map, "columns") || i > 7 ? "" : "columns: [a]\n");
+		snprintf(map, sizeof map, "%s%s", cases[i].map, strstr(cases[i].map, "columns") || i > 8 ? "" : "columns: [a]\n");
 		assert_int_equal(import_as(fixture, i == 0 ? "columns: [a]\nfields: { user_id: a }\nkey: user_id\n" : map, "x\n", ""), LEAT_EXIT_USAGE);
 		if (!strstr(fixture->out, i == 0 ? "to: must be a list of { topic, schema, when }" : cases[i].text))
 			fail_msg("%s gave %s", cases[i].map, fixture->out);
