@@ -24,8 +24,11 @@ static int put_base64(struct leat_buffer *out, struct leat_bytes bytes)
 	return put(out, "\"");
 }
 
+/* Text that is no JSON, such as a line of CSV among dead letters, is shown as text: it is no Avro body, which begins with a zero. */
 static int put_undecodable(struct leat_buffer *out, struct leat_bytes bytes, const char *reason)
 {
+	if (bytes.length && bytes.data[0] != 0 && leat_utf8_valid(bytes))
+		return leat_json_text(out, bytes);
 	LEAT_TRY(put(out, "{\"base64\":"));
 	LEAT_TRY(put_base64(out, bytes));
 	LEAT_TRY(put(out, ",\"reason\":"));

@@ -35,7 +35,7 @@ static void every_kind_of_body_is_one_line(void **state)
 		"{\"partition\":0,\"offset\":3,\"timestamp\":1700000000000,\"key\":\"a\",\"headers\":{},\"value\":{\"x\":[1,2]}}\n"
 		"{\"partition\":1,\"offset\":0,\"timestamp\":1700000000000,\"key\":{\"base64\":\"/w==\"},\"headers\":{},\"value\":{\"x\": 1.50}}\n"
 		"{\"partition\":1,\"offset\":1,\"timestamp\":1700000000000,\"key\":null,\"headers\":{\"h\":\"x\\ty\"},\"value\":null}\n"
-		"{\"partition\":1,\"offset\":2,\"timestamp\":1700000000000,\"key\":\"b\",\"headers\":{},\"value\":{\"base64\":\"bm90IGpzb24=\",\"reason\":\"bad_magic\"}}\n"
+		"{\"partition\":1,\"offset\":2,\"timestamp\":1700000000000,\"key\":\"b\",\"headers\":{},\"value\":\"not json\"}\n"
 		"{\"partition\":1,\"offset\":3,\"timestamp\":1700000000000,\"key\":\"b\",\"headers\":{},\"value\":{\"base64\":\"AAE=\",\"reason\":\"short_header\"}}\n"
 		"{\"partition\":1,\"offset\":4,\"timestamp\":1700000000000,\"key\":\"b\",\"headers\":{},\"value\":{\"base64\":\"\",\"reason\":\"null_value\"}}\n");
 }
