@@ -578,17 +578,14 @@ static int place_nodes(struct resolve *resolve)
 
 /* ---- sinks ---- */
 
-static int sink_slot(struct resolve *resolve, struct leat_sink *sink, const struct leat_layout *visible, const struct leat_yaml *map, size_t index)
+static int sink_slot(struct resolve *resolve, struct leat_sink *sink, const struct leat_layout *visible, const struct leat_yaml *fields, size_t index)
 {
-	const struct leat_yaml *fields = leat_yaml_get(map, "fields");
 	struct leat_pipeline *pipeline = resolve->pipeline;
 	const struct leat_field *field = leat_schema_field(sink->schema, index);
 	const struct leat_yaml *named = leat_yaml_get(fields, field->name);
 	int slot = leat_layout_find(visible, named ? named->text : field->name);
 	if (slot < 0 && named)
 		return leat_yaml_fail(pipeline->file, named, resolve->fault, "sink '%s': there is no column '%s'", sink->name, named->text);
-	if (slot < 0 && sink->fields_text)   /* a schema may have more than this pipeline fills, a record is made for it */
-		return leat_yaml_fail(pipeline->file, map, resolve->fault, "sink '%s': record: there is no column '%s'", sink->name, field->name);
 	if (slot >= 0)
 		pipeline->streams[sink->stream].read[slot] = true;
 	sink->slots[index] = slot;
@@ -626,7 +623,7 @@ static int resolve_sink(struct resolve *resolve, struct leat_sink *sink, const s
 		if (!child->key || leat_schema_find(sink->schema, child->key) < 0)
 			return leat_yaml_fail(pipeline->file, child, resolve->fault, "sink '%s': its schema has no field '%s'", sink->name, child->key ? child->key : "?");
 	for (size_t i = 0; i < count; i++)
-		LEAT_TRY(sink_slot(resolve, sink, visible, map, i));
+		LEAT_TRY(sink_slot(resolve, sink, visible, fields, i));
 	sink->key_slot = sink->key_name ? leat_layout_find(visible, sink->key_name) : -1;
 	if (sink->key_name && (sink->key_slot < 0 || (visible->fields[sink->key_slot].type != LEAT_STRING && visible->fields[sink->key_slot].type != LEAT_INT)))
 		return leat_yaml_fail(pipeline->file, map, resolve->fault, "sink '%s': 'key' must name a string or int column; '%s' is not one", sink->name, sink->key_name);
