@@ -12,6 +12,19 @@ static int load(const struct leat_verb *verb, int count, char **arguments, const
 	return leat_pipeline_load(out, arguments[0], overrides, &fault) < 0 ? leat_failed(&fault) : LEAT_EXIT_OK;
 }
 
+/* What runs, and yet is hardly meant. A schema may well have more fields than a pipeline fills; a record is written for the one pipeline. */
+static void warn(const struct leat_pipeline *pipeline, const char *path)
+{
+	if (pipeline->sink_count == 0)
+		fprintf(stderr, "leat: warning: %s has no sinks: it would run, but nothing of what it makes would leave it but dead letters\n", path);
+	for (size_t i = 0; i < pipeline->sink_count; i++) {
+		const struct leat_sink *sink = &pipeline->sinks[i];
+		for (size_t k = 0; sink->fields_text && k < leat_schema_count(sink->schema); k++)
+			if (sink->slots[k] < 0)
+				fprintf(stderr, "leat: warning: %s:%d: sink '%s': there is no column '%s', so that field of its record is always null\n", path, sink->line, sink->name, leat_schema_field(sink->schema, k)->name);
+	}
+}
+
 static int check(int count, char **arguments)
 {
 	const char *overrides[64] = { NULL };
@@ -29,8 +42,7 @@ static int check(int count, char **arguments)
 		return status;
 	printf(json ? "{\"pipeline\":\"%s\",\"sources\":%zu,\"operators\":%zu,\"sinks\":%zu}\n" : "%s is right: %zu sources, %zu operators, %zu sinks\n",
 	       pipeline->name, pipeline->source_count, pipeline->node_count, pipeline->sink_count);
-	if (pipeline->sink_count == 0)
-		fprintf(stderr, "leat: warning: %s has no sinks: it would run, but nothing of what it makes would leave it but dead letters\n", arguments[0]);
+	warn(pipeline, arguments[0]);
 	leat_pipeline_free(pipeline);
 	return LEAT_EXIT_OK;
 }

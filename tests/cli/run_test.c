@@ -70,6 +70,16 @@ static void check_warns_of_a_pipeline_without_sinks(void **state)
 	remove(fixture->path);
 }
 
+static void check_warns_of_a_record_that_names_no_column(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char text[] = "pipeline: p\nsources: { c: { topic: c, format: json, fields: \"user:string\" } }\nsinks:\n"
+				   "  s: { from: c, topic: o, format: json, record: \"user:string citty:string?\" }\n";
+	assert_int_equal(run_line(fixture, &leat_verb_check, true, write_file(fixture, "yaml", text)), 0);
+	assert_non_null(strstr(fixture->out, "yaml:4: sink 's': there is no column 'citty'"));
+	remove(fixture->path);
+}
+
 static void graph_takes_set(void **state)
 {
 	struct fixture *fixture = *state;
