@@ -122,7 +122,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(the_shop_gets_a_decision_for_every_event_from_the_first_on), TEST(check_warns_of_a_pipeline_without_sinks), TEST(graph_takes_set), TEST(test_names_the_sources_and_sinks_there_are),
+		TEST(the_shop_gets_a_decision_for_every_event_from_the_first_on), TEST(check_warns_of_a_pipeline_without_sinks), TEST(check_warns_of_a_record_that_names_no_column), TEST(graph_takes_set), TEST(test_names_the_sources_and_sinks_there_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
