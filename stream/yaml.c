@@ -31,7 +31,9 @@ static void *keep(struct leat_yaml_file *file, size_t size)
 static char *keep_text(struct leat_yaml_file *file, const char *text, size_t length)
 {
 	char *copy = keep(file, length + 1);
-	return copy ? memcpy(copy, text, length) : NULL;
+	if (copy && length)   /* @text may be NULL for none */
+		memcpy(copy, text, length);
+	return copy;
 }
 
 int leat_yaml_fail(const struct leat_yaml_file *file, const struct leat_yaml *node, struct leat_fault *fault, const char *format, ...)
