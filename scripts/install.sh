@@ -7,8 +7,8 @@ declare -A packages=(
 	[build]="gcc g++ make pkg-config libc6-dev
 		librdkafka-dev libavro-dev librocksdb-dev libopenblas-dev liblapacke-dev libuv1-dev libcyaml-dev libyaml-dev
 		libjansson-dev libcurl4-openssl-dev libxxhash-dev uthash-dev libssl-dev libjemalloc-dev zlib1g-dev liblzma-dev"
-	# cmocka; the JRE and Maven for a real Kafka broker; kcat as a foreign reader of our topics; openssl makes certificates; Python reads YAML for the stand-in of Docker Compose.
-	[test]="libcmocka-dev ca-certificates default-jre-headless maven kcat openssl python3 python3-yaml git procps xz-utils"
+	# cmocka; the JRE and Maven for a real Kafka broker; curl asks the schema registry as a foreign client does; kcat as a foreign reader of our topics; openssl makes certificates; Python reads YAML for the stand-in of Docker Compose.
+	[test]="libcmocka-dev ca-certificates default-jre-headless maven kcat curl openssl python3 python3-yaml git procps xz-utils"
 	# The systems measured beside leat, in Java, and a broker; what reads the results.
 	[bench]="ca-certificates default-jdk-headless maven python3 git perl"
 	# Sanitizers and the fuzzer.

@@ -167,7 +167,10 @@ def wait_for_rows(topic, count, seconds):
     """Until so many committed rows are there, or time is over; the number found."""
     end, found = time.time() + seconds, 0
     while time.time() < end:
-        found = sum(map(len, read(topic).values()))
+        try:
+            found = sum(map(len, read(topic).values()))
+        except subprocess.CalledProcessError:   # the topic is still to be made
+            found = 0
         if found >= count:
             break
         time.sleep(0.3)
