@@ -292,6 +292,8 @@ static int positions_are_there(struct leat_lane *lane, struct leat_fault *fault)
 		const char *topic = lane->pipeline->sources[i].topic;
 		int64_t first, end, offset = lane->intakes[i].next_offset;
 		LEAT_TRY(lane->ops->bounds(lane->engine->transport, topic, lane->task, &first, &end, fault));
+		lane->intakes[i].first_there = first;
+		lane->intakes[i].end_there = end;
 		if (offset <= end)
 			continue;
 		if (lane->engine->accept_state_loss) {
@@ -311,8 +313,7 @@ static int start_intakes(struct leat_lane *lane, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < lane->pipeline->source_count; i++) {
 		const struct leat_source *source = &lane->pipeline->sources[i];
-		int64_t first, end, offset = lane->intakes[i].next_offset, max_time = lane->intakes[i].max_time_ms;
-		LEAT_TRY(lane->ops->bounds(lane->engine->transport, source->topic, lane->task, &first, &end, fault));
+		int64_t first = lane->intakes[i].first_there, end = lane->intakes[i].end_there, offset = lane->intakes[i].next_offset, max_time = lane->intakes[i].max_time_ms;
 		if (offset < 0)
 			offset = source->start == LEAT_START_LATEST && source->rekey < 0 ? end : first;
 		if (offset < first) {

@@ -44,6 +44,7 @@ struct leat_intake {
 	int64_t end_since_us;                /* monotonic, when at_end began; -1: not at its end */
 	int64_t blocked_until_us;            /* the registry could not be asked; 0: not blocked   */
 	int64_t next_offset;                 /* position to commit            */
+	int64_t first_there, end_there;      /* the partition's ends when the task was opened */
 	int64_t committed_offset;
 	int64_t max_time_ms;                 /* INT64_MIN: nothing seen        */
 	struct leat_decoder_entry *decoders;
