@@ -7,7 +7,8 @@
 #define KEY_NULL UINT32_MAX
 
 /* Bytes of a dead letter, at most; of a longer value or key the first KEPT. */
-enum { VALUE_MOST = 1 << 20, KEY_MOST = 1 << 16, HEADERS_MOST = 1 << 17, KEPT = 1024, HEADERS_COUNT = 64 };
+enum { VALUE_MOST = 1 << 20, KEY_MOST = 1 << 16, HEADERS_MOST = 1 << 17, KEPT = 1024, HEADERS_COUNT = 64,
+       OURS = 8, OURS_WHEN_CUT = 3 };   /* headers that say why, where and who, and how much there was */
 
 /* ---- opening ---- */
 
@@ -252,7 +253,7 @@ static int by_arrival_rejected(const void *a, const void *b)
 }
 
 struct letter {
-	struct leat_header headers[HEADERS_COUNT + 8 + 3];
+	struct leat_header headers[HEADERS_COUNT + OURS + OURS_WHEN_CUT];
 	uint32_t count;
 	char numbers[7][24];
 	unsigned used;
