@@ -81,6 +81,9 @@ struct kafka_extra {
 int kafka_client_new(struct leat_kafka *kafka, enum kafka_role role, const struct kafka_extra *extra, rd_kafka_t **out, struct leat_fault *fault);
 /* ": why", or "", about brokers that could not be reached so far. */
 void kafka_cause(struct leat_kafka *kafka, char *out, size_t room);
+/* Makes a KAFKA_READER's client note that: its callbacks and its opaque are taken. */
+void kafka_cause_watch(struct leat_kafka *kafka, rd_kafka_conf_t *conf);
+void kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 /* Checks every setting against the allow-list and copies them. LEAT_ECONFIG with the reason. */
 int kafka_settings_take(struct leat_kafka *kafka, const struct leat_pair_text *settings, struct leat_fault *fault);
 void kafka_settings_free(struct leat_kafka *kafka);
