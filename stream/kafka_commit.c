@@ -79,7 +79,9 @@ static int flush_all(struct leat_session *session, struct leat_fault *fault)
 {
 	int64_t deadline = LEAT_MAX(kafka_session_deadline(session), kafka_now_ms() + 100);
 	LEAT_TRY(kafka_producer_flush(session->producer, deadline, fault));
-	return session->early ? kafka_producer_flush(session->early, deadline, fault) : 0;
+	if (!session->early)
+		return 0;
+	return session->commits_beside ? kafka_producer_settle(session->early, deadline, fault) : kafka_producer_flush(session->early, deadline, fault);
 }
 
 static int flush_or_abort(struct leat_session *session, struct leat_fault *fault)
@@ -92,7 +94,7 @@ static int flush_or_abort(struct leat_session *session, struct leat_fault *fault
 	return LEAT_EABORT;
 }
 
-static int commit_transaction(struct leat_session *session, const rd_kafka_topic_partition_list_t *list, struct leat_fault *fault)
+int kafka_transaction_commit(struct leat_session *session, const rd_kafka_topic_partition_list_t *list, struct leat_fault *fault)
 {
 	LEAT_TRY(kafka_session_watchdog(session, fault));
 	leat_crashpoint("kafka.commit.before_flush");
@@ -141,16 +143,32 @@ static int commit_offsets(struct leat_session *session, const rd_kafka_topic_par
 
 /* ---- both ---- */
 
-static int commit_group(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault)
+int kafka_commit_ready(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, rd_kafka_topic_partition_list_t **list, struct leat_fault *fault)
 {
 	char text[KAFKA_METADATA_MAX];
-	if (session->broken)
-		return leat_fail(fault, LEAT_EABORT, "the transaction has failed already");
+	LEAT_TRY(kafka_session_broken(session, fault));
 	int length = metadata_of(session, metadata, text, fault);
 	LEAT_TRY(length);
 	LEAT_TRY(kafka_session_begin(session, fault));
-	rd_kafka_topic_partition_list_t *list = list_of(positions, count, text, length);
-	int rc = session->config.transactional ? commit_transaction(session, list, fault) : commit_offsets(session, list, fault);
+	*list = list_of(positions, count, text, length);
+	return 0;
+}
+
+void kafka_commit_done(struct leat_session *session, int rc)
+{
+	if (rc < 0) {
+		session->broken = true;
+		return;
+	}
+	session->open = false;
+	memcpy(session->row_committed, session->row_sent, (size_t)session->config.tasks * sizeof *session->row_sent);
+}
+
+static int commit_group(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault)
+{
+	rd_kafka_topic_partition_list_t *list;
+	LEAT_TRY(kafka_commit_ready(session, positions, count, metadata, &list, fault));
+	int rc = session->config.transactional ? kafka_transaction_commit(session, list, fault) : commit_offsets(session, list, fault);
 	rd_kafka_topic_partition_list_destroy(list);
 	return rc;
 }
@@ -163,13 +181,8 @@ int kafka_session_commit(struct leat_session *session, const struct leat_positio
 	if (!session->open && count == 0 && !session->broken)
 		return 0;
 	int rc = commit_group(session, positions, count, metadata, fault);
-	if (rc < 0) {
-		session->broken = true;
-		return rc;
-	}
-	session->open = false;
-	memcpy(session->row_committed, session->row_sent, (size_t)session->config.tasks * sizeof *session->row_sent);
-	return 0;
+	kafka_commit_done(session, rc);
+	return rc;
 }
 
 /* ---- starting again ---- */
@@ -178,6 +191,7 @@ int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
 {
 	struct kafka_producer *fresh = NULL;
 	bool transactional = session->config.transactional;
+	kafka_beside_give_up(session);
 	LEAT_TRY(kafka_session_dead(session, fault));
 	if (!session->plain)
 		LEAT_TRY(kafka_session_ready(session, kafka_now_ms() + session->config.transaction_timeout_ms, fault));
@@ -198,6 +212,7 @@ int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
 	if (session->early)
 		session->early->failed = RD_KAFKA_RESP_ERR_NO_ERROR;   /* what it did not deliver comes again with the redo */
 	session->open = session->broken = session->renew = false;
+	session->broken_rc = 0;
 	return 0;
 }
 

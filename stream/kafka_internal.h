@@ -167,9 +167,14 @@ struct kafka_producer {
 	size_t topic_count, topic_room, last;
 	int64_t *row_ends;                    /* by task: offset after the last row delivered; borrowed from the session */
 	int32_t tasks;
-	rd_kafka_resp_err_t failed;           /* first delivery that failed, and where */
-	bool made_again;                      /* a changelog began anew: @failed_at    */
+	pthread_mutex_t lock;                 /* guards changes of the next two: two threads may poll */
+	_Atomic rd_kafka_resp_err_t failed;   /* first delivery that failed, and where */
 	char failed_at[300];
+	bool made_again;                      /* a changelog began anew: @failed_at    */
+	/* early: records on their way, by the parity of the commit that has to wait for them */
+	bool counts;
+	unsigned parity;
+	_Atomic long under_way[2];
 	_Atomic unsigned disconnects;
 };
 int kafka_producer_open(struct leat_kafka *kafka, enum kafka_role role, const struct kafka_sizes *sizes, const char *transactional_id, struct kafka_producer **out, struct leat_fault *fault);
@@ -179,6 +184,9 @@ int kafka_producer_send(struct kafka_producer *producer, const char *topic, int3
 int kafka_producer_send_many(struct kafka_producer *producer, const char *topic, int32_t partition, const struct leat_record *records, size_t count, int64_t deadline_ms, struct leat_fault *fault);
 /* Until everything is acknowledged. LEAT_ERETRY: time is up; else the error of a failed delivery. */
 int kafka_producer_flush(struct kafka_producer *producer, int64_t deadline_ms, struct leat_fault *fault);
+/* Until the records of before the last flip are acknowledged, while others go on being sent. */
+int kafka_producer_settle(struct kafka_producer *producer, int64_t deadline_ms, struct leat_fault *fault);
+void kafka_producer_flip(struct kafka_producer *producer);
 /* init_transactions until @deadline_ms or *@stop. */
 int kafka_producer_init(struct kafka_producer *producer, int64_t deadline_ms, const _Atomic bool *stop, struct leat_fault *fault);
 
@@ -210,6 +218,8 @@ struct leat_session {
 	/* transaction */
 	bool open, broken, renew;             /* broken: only reset or close may follow            */
 	int64_t opened_ms;
+	int broken_rc;                        /* why, when nobody has been told yet; else 0 */
+	struct leat_fault broken_fault;
 	/* two threads of ours: the starter joins and initialises, the pulse wakes librdkafka      */
 	pthread_t starter, pulse;
 	bool has_starter, has_pulse;
@@ -223,6 +233,8 @@ struct leat_session {
 	struct leat_fault start_fault;
 	struct leat_feed *feeds;
 	bool nudges;
+	struct kafka_beside *beside;          /* kafka_beside.c; NULL: no commit was ever made beside the work */
+	bool commits_beside;                  /* one is under way: the producer is the committer's, what is sent waits */
 	/* orphaned tasks, see kafka_watch.c */
 	int64_t watch_ms;                     /* when to look; 0: all were owned at the last look  */
 	pthread_t watcher;
@@ -234,6 +246,7 @@ struct leat_session {
 int kafka_session_open(struct leat_transport *transport, const struct leat_session_config *config, struct leat_session **out, struct leat_fault *fault);
 int kafka_session_poll(struct leat_session *session, int64_t timeout_us, struct leat_fault *fault);
 void kafka_session_wake(struct leat_session *session);
+void kafka_session_ring(struct leat_session *session);       /* any thread: ends the wait of a poll */
 void kafka_session_close(struct leat_session *session, bool graceful);
 int kafka_session_dead(struct leat_session *session, struct leat_fault *fault);   /* 0 or what ended it */
 int kafka_session_ready(struct leat_session *session, int64_t deadline_ms, struct leat_fault *fault);   /* waits for the starter */
@@ -252,6 +265,7 @@ void kafka_watch(struct leat_session *session);                /* from poll */
 void kafka_watch_end(struct leat_session *session);            /* waits for the thread, at most a second */
 
 int kafka_session_begin(struct leat_session *session, struct leat_fault *fault);   /* a transaction, if none is open */
+int kafka_session_broken(struct leat_session *session, struct leat_fault *fault);  /* 0 or, the first time, why */
 int kafka_session_watchdog(struct leat_session *session, struct leat_fault *fault);
 int64_t kafka_session_deadline(const struct leat_session *session);                /* ms; until when sends and flushes may wait */
 int kafka_session_send(struct leat_session *session, const char *topic, int32_t partition, const struct leat_record *record, unsigned flags, struct leat_fault *fault);
@@ -259,6 +273,21 @@ int kafka_session_send_many(struct leat_session *session, const char *topic, int
 int kafka_session_row(struct leat_session *session, int32_t task, const char *changelog, struct leat_bytes key, struct leat_bytes value, struct leat_fault *fault);
 int kafka_session_commit(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault);
 int kafka_session_reset(struct leat_session *session, struct leat_fault *fault);
+
+/* What a commit consists of: all is ready and a transaction open, *list is the caller's; the broker's part, any thread; what follows from its result. */
+int kafka_commit_ready(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, rd_kafka_topic_partition_list_t **list, struct leat_fault *fault);
+int kafka_transaction_commit(struct leat_session *session, const rd_kafka_topic_partition_list_t *list, struct leat_fault *fault);
+void kafka_commit_done(struct leat_session *session, int rc);
+
+/* ---- kafka_beside.c: commits on a thread of their own ---- */
+int kafka_commit_start(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault);
+bool kafka_commit_ended(struct leat_session *session);
+int kafka_commit_end(struct leat_session *session, struct leat_fault *fault);
+/* A record for the next transaction, while one is being committed. Waits for that when there are too many. */
+int kafka_beside_keep(struct leat_session *session, const char *topic, int32_t partition, const struct leat_record *record, struct leat_fault *fault);
+/* Waits for a commit that is under way, whatever has become of it; drops what waited. */
+void kafka_beside_give_up(struct leat_session *session);
+void kafka_beside_close(struct leat_session *session);
 int kafka_session_fence(struct leat_session *session, const char *transactional_id, struct leat_fault *fault);
 int kafka_session_committed(struct leat_session *session, const char *topic, int32_t partition, int64_t *offset, char *metadata, size_t size, int64_t timeout_ms, struct leat_fault *fault);
 int kafka_session_owner(struct leat_session *session, const char *topic, int32_t partition, char *owner, size_t size);

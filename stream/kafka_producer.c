@@ -11,24 +11,37 @@ static bool tells_nothing(rd_kafka_resp_err_t err)
 	return !err || err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
-/* Runs inside poll and flush, so on the owner's thread. */
+static void note_failure(struct kafka_producer *producer, const rd_kafka_message_t *message)
+{
+	pthread_mutex_lock(&producer->lock);
+	if (tells_nothing(producer->failed)) {
+		snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
+		producer->failed = message->err;
+	}
+	pthread_mutex_unlock(&producer->lock);
+}
+
+static void note_row(struct kafka_producer *producer, const rd_kafka_message_t *message, intptr_t task)
+{
+	if (message->offset < producer->row_ends[task] && !producer->made_again) {
+		producer->made_again = true;
+		snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
+	}
+	producer->row_ends[task] = LEAT_MAX(producer->row_ends[task], message->offset + 1);
+}
+
+/* Runs inside poll and flush, so on the owner's thread; for early records also on that of a commit beside the work. */
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
 	struct kafka_producer *producer = opaque;
 	intptr_t tag = (intptr_t)message->_private;
 	(void)rk;
-	if (LEAT_UNLIKELY(message->err)) {
-		if (tells_nothing(producer->failed)) {
-			producer->failed = message->err;
-			snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
-		}
-	} else if (tag > 0 && tag <= producer->tasks && producer->row_ends) {
-		if (message->offset < producer->row_ends[tag - 1] && !producer->made_again) {
-			producer->made_again = true;
-			snprintf(producer->failed_at, sizeof producer->failed_at, "%s [%d]", rd_kafka_topic_name(message->rkt), (int)message->partition);
-		}
-		producer->row_ends[tag - 1] = LEAT_MAX(producer->row_ends[tag - 1], message->offset + 1);
-	}
+	if (LEAT_UNLIKELY(message->err))
+		note_failure(producer, message);
+	else if (tag > 0 && tag <= producer->tasks && producer->row_ends)
+		note_row(producer, message, tag - 1);
+	if (producer->counts)
+		atomic_fetch_sub(&producer->under_way[tag & 1], 1);
 }
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
@@ -40,6 +53,12 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 	leat_log_seldom(LEAT_WARNING, &key, 10000, "kafka producer %s: %s: %s", rd_kafka_name(rk), rd_kafka_err2name(code), reason);
 }
 
+static void free_producer(struct kafka_producer *producer)
+{
+	pthread_mutex_destroy(&producer->lock);
+	leat_free(producer);
+}
+
 int kafka_producer_open(struct leat_kafka *kafka, enum kafka_role role, const struct kafka_sizes *sizes, const char *transactional_id, struct kafka_producer **out, struct leat_fault *fault)
 {
 	struct kafka_producer *producer = leat_calloc(1, sizeof *producer);
@@ -47,6 +66,8 @@ int kafka_producer_open(struct leat_kafka *kafka, enum kafka_role role, const st
 	if (!producer)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	producer->kafka = kafka;
+	producer->counts = role == KAFKA_EARLY;
+	pthread_mutex_init(&producer->lock, NULL);
 	struct kafka_extra extra = {
 		.sizes = sizes, .transactional_id = transactional_id, .opaque = producer, .on_delivery = on_delivery, .on_error = on_error,
 	};
@@ -54,7 +75,7 @@ int kafka_producer_open(struct leat_kafka *kafka, enum kafka_role role, const st
 	if (rc == 0)
 		*out = producer;
 	else
-		leat_free(producer);
+		free_producer(producer);
 	return rc;
 }
 
@@ -70,7 +91,7 @@ void kafka_producer_close(struct kafka_producer *producer)
 	leat_free(producer->topics);
 	rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	kafka_dispose(producer->kafka, producer->rk);
-	leat_free(producer);
+	free_producer(producer);
 }
 
 static rd_kafka_topic_t *add_topic(struct kafka_producer *producer, const char *name, struct leat_fault *fault)
@@ -162,6 +183,24 @@ static rd_kafka_headers_t *make_headers(const struct leat_record *record)
 	return headers;
 }
 
+/* What a record carries to its delivery: an early one the commit that waits for it. */
+static void *mark_of(const struct kafka_producer *producer, intptr_t tag)
+{
+	return (void *)(producer->counts ? (intptr_t)producer->parity : tag);
+}
+
+/* Before the records are handed over: they may be delivered at once. */
+static void count_under_way(struct kafka_producer *producer, long change)
+{
+	if (producer->counts)
+		atomic_fetch_add(&producer->under_way[producer->parity], change);
+}
+
+void kafka_producer_flip(struct kafka_producer *producer)
+{
+	producer->parity ^= 1;
+}
+
 int kafka_producer_send(struct kafka_producer *producer, const char *topic, int32_t partition, const struct leat_record *record, intptr_t tag, int64_t deadline_ms, struct leat_fault *fault)
 {
 	rd_kafka_topic_t *handle = find_topic(producer, topic, fault);
@@ -175,15 +214,17 @@ int kafka_producer_send(struct kafka_producer *producer, const char *topic, int3
 			{ .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { (void *)(uintptr_t)record->value.data, record->value.length } },
 			{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { (void *)(uintptr_t)record->key.data, record->key.length } },
 			{ .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
-			{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)tag },
+			{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = mark_of(producer, tag) },
 			{ .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = LEAT_MAX(record->timestamp_ms, (int64_t)0) },   /* 0: now */
 			{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
 		};
+		count_under_way(producer, 1);
 		rd_kafka_error_t *error = rd_kafka_produceva(producer->rk, parts, LEAT_COUNT_OF(parts) - (headers ? 0 : 1));
 		if (!error)
 			return 0;
 		rd_kafka_resp_err_t err = rd_kafka_error_code(error);
 		rd_kafka_error_destroy(error);
+		count_under_way(producer, -1);
 		if (headers)
 			rd_kafka_headers_destroy(headers);
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL)
@@ -196,9 +237,11 @@ int kafka_producer_send(struct kafka_producer *producer, const char *topic, int3
 static long produce(struct kafka_producer *producer, rd_kafka_topic_t *handle, int32_t partition, rd_kafka_message_t *messages, size_t count, const char *topic, struct leat_fault *fault)
 {
 	size_t left = 0;
+	count_under_way(producer, (long)count);
 	int taken = rd_kafka_produce_batch(handle, partition < 0 ? RD_KAFKA_PARTITION_UA : partition, RD_KAFKA_MSG_F_COPY, messages, (int)count);
 	if (LEAT_LIKELY((size_t)taken == count))
 		return 0;
+	count_under_way(producer, taken - (long)count);
 	for (size_t i = 0; i < count; i++) {
 		if (messages[i].err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 			messages[left++] = messages[i];
@@ -211,10 +254,11 @@ static long produce(struct kafka_producer *producer, rd_kafka_topic_t *handle, i
 static int send_chunk(struct kafka_producer *producer, rd_kafka_topic_t *handle, const char *topic, int32_t partition, const struct leat_record *records, size_t count, int64_t deadline_ms, struct leat_fault *fault)
 {
 	rd_kafka_message_t messages[CHUNK];
+	void *mark = mark_of(producer, 0);
 	for (size_t i = 0; i < count; i++) {
 		messages[i] = (rd_kafka_message_t){
 			.payload = (void *)(uintptr_t)records[i].value.data, .len = records[i].value.length,
-			.key = (void *)(uintptr_t)records[i].key.data, .key_len = records[i].key.length,
+			.key = (void *)(uintptr_t)records[i].key.data, .key_len = records[i].key.length, ._private = mark,
 		};
 	}
 	long left = (long)count;
@@ -243,6 +287,17 @@ int kafka_producer_flush(struct kafka_producer *producer, int64_t deadline_ms, s
 	if (producer->failed)
 		return undelivered(producer, fault);
 	return err ? kafka_fail(fault, err, "%d records wait to be acknowledged", rd_kafka_outq_len(producer->rk)) : 0;
+}
+
+int kafka_producer_settle(struct kafka_producer *producer, int64_t deadline_ms, struct leat_fault *fault)
+{
+	unsigned before = producer->parity ^ 1;
+	while (atomic_load(&producer->under_way[before]) > 0 && !producer->failed) {
+		if (kafka_left_ms(deadline_ms) == 0)
+			return leat_fail(fault, LEAT_ERETRY, "%ld early records wait to be acknowledged", atomic_load(&producer->under_way[before]));
+		rd_kafka_poll(producer->rk, 1);
+	}
+	return producer->failed ? undelivered(producer, fault) : 0;
 }
 
 int kafka_producer_init(struct kafka_producer *producer, int64_t deadline_ms, const _Atomic bool *stop, struct leat_fault *fault)

@@ -47,6 +47,19 @@ int kafka_session_begin(struct leat_session *session, struct leat_fault *fault)
 	return 0;
 }
 
+int kafka_session_broken(struct leat_session *session, struct leat_fault *fault)
+{
+	if (LEAT_LIKELY(!session->broken))
+		return 0;
+	if (session->broken_rc >= 0)
+		return leat_fail(fault, LEAT_EABORT, "the transaction has failed already");
+	int rc = session->broken_rc;
+	if (fault)
+		*fault = session->broken_fault;
+	session->broken_rc = 0;
+	return rc;
+}
+
 /* What a send needs before it: a session that is in order and, but for early ones, a transaction. */
 static int enter(struct leat_session *session, bool early, struct leat_fault *fault)
 {
@@ -54,8 +67,7 @@ static int enter(struct leat_session *session, bool early, struct leat_fault *fa
 		return kafka_session_dead(session, fault);
 	if (early)
 		return 0;
-	if (LEAT_UNLIKELY(session->broken))
-		return leat_fail(fault, LEAT_EABORT, "the transaction has failed already");
+	LEAT_TRY(kafka_session_broken(session, fault));
 	int rc = kafka_session_begin(session, fault);
 	if (rc == 0)
 		rc = kafka_session_watchdog(session, fault);
@@ -78,6 +90,8 @@ static bool goes_early(const struct leat_session *session, unsigned flags)
 int kafka_session_send(struct leat_session *session, const char *topic, int32_t partition, const struct leat_record *record, unsigned flags, struct leat_fault *fault)
 {
 	bool early = goes_early(session, flags);
+	if (session->commits_beside && !early)
+		return kafka_beside_keep(session, topic, partition, record, fault);
 	int rc = enter(session, early, fault);
 	if (rc == 0)
 		rc = kafka_producer_send(early ? session->early : session->producer, topic, partition, record, 0, kafka_session_deadline(session), fault);
@@ -87,6 +101,11 @@ int kafka_session_send(struct leat_session *session, const char *topic, int32_t 
 int kafka_session_send_many(struct leat_session *session, const char *topic, int32_t partition, const struct leat_record *records, size_t count, unsigned flags, struct leat_fault *fault)
 {
 	bool early = goes_early(session, flags);
+	if (session->commits_beside && !early) {
+		for (size_t i = 0; i < count; i++)
+			LEAT_TRY(kafka_session_send(session, topic, partition, &(struct leat_record){ .key = records[i].key, .value = records[i].value, .timestamp_ms = -1 }, 0, fault));
+		return 0;
+	}
 	int rc = enter(session, early, fault);
 	if (rc == 0)
 		rc = kafka_producer_send_many(early ? session->early : session->producer, topic, partition, records, count, kafka_session_deadline(session), fault);

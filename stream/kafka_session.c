@@ -49,7 +49,7 @@ static int open_consumers(struct leat_session *session, struct leat_fault *fault
 	return kafka_client_new(session->kafka, KAFKA_DATA, &extra, &session->data, fault);
 }
 
-static void ring(struct leat_session *session)
+void kafka_session_ring(struct leat_session *session)
 {
 	uint64_t one = 1;
 	if (write(session->wake_fd, &one, sizeof one) < 0)
@@ -66,7 +66,7 @@ static void started(struct leat_session *session, int rc, const struct leat_faul
 	session->start_fault.fatal = true;
 	pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);
-	ring(session);
+	kafka_session_ring(session);
 }
 
 static bool stopping(struct leat_session *session)
@@ -333,7 +333,7 @@ static bool serve_events(struct leat_session *session)
 
 static void serve_producers(struct leat_session *session)
 {
-	if (session->producer)
+	if (session->producer && !session->commits_beside)
 		rd_kafka_poll(session->producer->rk, 0);
 	if (session->early)
 		rd_kafka_poll(session->early->rk, 0);
@@ -394,7 +394,7 @@ void kafka_session_wake(struct leat_session *session)
 	pthread_mutex_lock(&session->lock);
 	pthread_cond_broadcast(&session->changed);
 	pthread_mutex_unlock(&session->lock);
-	ring(session);
+	kafka_session_ring(session);
 }
 
 /* ---- closing ---- */
@@ -460,6 +460,7 @@ void kafka_session_close(struct leat_session *session, bool graceful)
 	if (!session)
 		return;
 	int64_t deadline = kafka_now_ms() + KAFKA_CLOSE_MS;
+	kafka_beside_close(session);   /* first: a commit needs the group that we are a member of */
 	if (graceful && session->group)
 		leave_group(session, deadline);
 	join_threads(session);

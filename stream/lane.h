@@ -207,7 +207,7 @@ struct leat_lane {
 	int64_t committed_ms;                /* wall time of it, or of opening          */
 	uint64_t events, counted;            /* of the sources, not of internal topics; what the worker has counted of them */
 	int64_t samples[256];                /* record timestamps of some events of this transaction: for latency */
-	size_t sampled;
+	size_t sampled, sealed_samples;      /* sealed: the first ones, of the commit under way */
 	struct leat_reason_count reasons[64];
 };
 
@@ -253,8 +253,15 @@ size_t leat_flow_select(struct leat_lane *lane, int stream, const struct leat_fr
 size_t leat_lane_dirty_bytes(const struct leat_lane *lane);
 /* Adds its rows to the open transaction and its positions to @positions (room for LEAT_SOURCES_MAX); returns how many positions. */
 long leat_lane_prepare(struct leat_lane *lane, struct leat_position *positions, struct leat_fault *fault);
-/* The transaction has committed. Writes behind as the limit asks. A failure here is the lane's alone (LEAT_LANE_FAILED). */
-int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault);
+/*
+ * What was prepared belongs to the commit from here on, and what comes is the next one's. Called once it has committed, or before that when it is made beside the
+ * work: no matter, since a commit that fails is followed by opening the lane anew.
+ */
+void leat_lane_sealed(struct leat_lane *lane);
+/* It has committed. Writes behind as the limit asks, but not after one @beside the work: rows may have changed since. A failure here is the lane's alone (LEAT_LANE_FAILED). */
+int leat_lane_committed(struct leat_lane *lane, bool beside, struct leat_fault *fault);
+/* Would the store lag further than it may after a commit that does not write behind? */
+bool leat_lane_must_write(const struct leat_lane *lane);
 /* Everything committed goes to RocksDB now. Nothing may be dirty. */
 int leat_lane_write_behind(struct leat_lane *lane, struct leat_fault *fault);
 

@@ -147,12 +147,26 @@ static int catch_up(struct leat_lane *lane, struct leat_fault *fault)
 	return leat_store_health(lane->store, fault);
 }
 
-int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
+static size_t dirty_rows(const struct leat_lane *lane)
 {
-	int rc = 0;
+	size_t sum = 0;
+	for (size_t i = 0; i < lane->pipeline->group_count; i++)
+		if (lane->groups[i].rows && lane->pipeline->groups[i].kind == LEAT_KEYED)
+			sum += leat_rows_dirty_count(lane->groups[i].rows);
+	return sum;
+}
+
+bool leat_lane_must_write(const struct leat_lane *lane)
+{
+	int64_t end = lane->mark_count ? lane->marks[lane->mark_count - 1].changelog_end : lane->flushed_offset;
+	return end + (int64_t)dirty_rows(lane) - lane->flushed_offset > (int64_t)lane->engine->behind_max;
+}
+
+void leat_lane_sealed(struct leat_lane *lane)
+{
 	lane->sequence++;
 	lane->touched = lane->urgent = lane->meaning_due = false;
-	lane->committed_ms = lane->meta.commit_wall_ms;
+	lane->sealed_samples = lane->sampled;
 	leat_lane_tail_clear(lane);
 	leat_shared_committed(lane);
 	for (size_t i = 0; i < lane->pipeline->source_count; i++)
@@ -160,11 +174,17 @@ int leat_lane_committed(struct leat_lane *lane, struct leat_fault *fault)
 	for (size_t i = 0; i < lane->pipeline->group_count; i++)
 		if (lane->pipeline->groups[i].kind == LEAT_KEYED)
 			leat_rows_committed(lane->groups[i].rows, lane->sequence);
+}
+
+int leat_lane_committed(struct leat_lane *lane, bool beside, struct leat_fault *fault)
+{
+	int rc = 0;
+	lane->committed_ms = lane->meta.commit_wall_ms;
 	leat_trims_note(lane->engine->trims, lane);
 	leat_crashpoint("commit.before_store");
 	if (!lane->ops->keeps_rows) {
 		rc = add_mark(lane, lane->ops->session_changelog_end(lane->session, lane->task));
-		if (rc >= 0)
+		if (rc >= 0 && !beside)
 			rc = catch_up(lane, fault);
 	}
 	leat_crashpoint("commit.after_store");

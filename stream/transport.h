@@ -7,6 +7,7 @@
  *
  * Life of a session: open → poll … (assigned / revoked / lost callbacks run inside poll, on the worker's thread) → close.
  * Life of a commit:  send* row* → commit. A transaction begins by itself with the first send or row after a commit.
+ * Beside the work:   send* row* → commit_start → (send* poll* …: of the next transaction) → commit_end.
  */
 #ifndef LEAT_TRANSPORT_H
 #define LEAT_TRANSPORT_H
@@ -141,6 +142,14 @@ struct leat_transport_ops {
 	 * negative: unknown outcome (E9). After a negative result only session_reset() or session_close() may follow.
 	 */
 	int (*session_commit)(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault);
+	/*
+	 * The same beside the work, NULL where a transport cannot: start returns at once, poll wakes when it has ended. Until commit_end() records sent wait in memory for the
+	 * next transaction (early ones go), and neither row, commit, fence nor committed may be called; reset and close wait for it by themselves.
+	 */
+	int (*session_commit_start)(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault);
+	bool (*session_commit_ended)(struct leat_session *session);
+	/* Waits for it: what session_commit() would have returned; 0 when none was started. */
+	int (*session_commit_end)(struct leat_session *session, struct leat_fault *fault);
 	/* Drops the open transaction, makes a new producer under the same transactional id (fencing the old one). Feeds stay open but must be closed by the worker. */
 	int (*session_reset)(struct leat_session *session, struct leat_fault *fault);
 	/* The changelog offset after task @task's last committed row (kafka; -1 when nothing was sent since the session was opened). */

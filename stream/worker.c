@@ -2,54 +2,12 @@
 #include "stream/worker.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
+#include "stream/worker_commit.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-enum { POSITIONS_MAX = 4096, TRANSACTION_MS = 10000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000, COMMIT_TOO_LONG_US = 5000000,
-       DAMAGES_MAX = 3, DAMAGES_US = 600000000,   /* a disk that damages more than so many databases of a task within that time needs somebody to look at it */
-       COMMIT_AT_LEAST_MS = 12 * 3600 * 1000 };   /* Kafka forgets positions of topics that a group does not subscribe to */
-
-/* ---- latency histogram: 10 buckets per factor of 2 below, exact up to 16 ms ---- */
-
-static size_t latency_bucket(int64_t ms)
-{
-	if (ms < 16)
-		return (size_t)LEAT_MAX(ms, (int64_t)0);
-	double bucket = 16 + 10 * (log2((double)ms) - 4);
-	return LEAT_MIN((size_t)bucket, (size_t)LEAT_LATENCY_BUCKETS - 1);
-}
-
-int64_t leat_latency_of_bucket(size_t bucket)
-{
-	return bucket < 16 ? (int64_t)bucket : (int64_t)ceil(exp2(((double)bucket - 15) / 10 + 4));
-}
-
-/* ---- what lanes count: kept when they close, as far as it was committed ---- */
-
-static void add_lane(struct leat_tally *tally, const struct leat_lane *lane)
-{
-	for (size_t i = 0; i < lane->outlet_count; i++)
-		tally->outputs += lane->outlets[i].sent;
-	for (size_t i = 0; i < LEAT_COUNT_OF(lane->reasons); i++)
-		tally->dead_letters += lane->reasons[i].count;
-	for (size_t i = 0; lane->nodes && i < lane->pipeline->node_count; i++) {
-		const struct leat_node_run *run = &lane->nodes[i];
-		tally->nodes[i].events += run->events;
-		tally->nodes[i].batches += run->batches;
-		tally->nodes[i].ns += run->ns;
-		for (size_t k = 0; run->view.counters && k < LEAT_MIN(run->node->counters, (size_t)LEAT_COUNTERS_MAX); k++)
-			tally->nodes[i].counters[k] += run->view.counters[k];
-	}
-}
-
-static void count_all(const struct leat_worker *worker, struct leat_tally *tally)
-{
-	*tally = worker->closed;
-	for (int32_t task = 0; task < worker->engine->tasks; task++)
-		if (worker->lanes[task])
-			add_lane(tally, worker->lanes[task]);
-}
+enum { TRANSACTION_MS = 10000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000,
+       DAMAGES_MAX = 3, DAMAGES_US = 600000000 };   /* a disk that damages more than so many databases of a task within that time needs somebody to look at it */
 
 /* ---- assignment ---- */
 
@@ -118,7 +76,7 @@ static void on_assigned(void *self, int32_t task)
 static void close_lane(struct leat_worker *worker, int32_t task, bool clean)
 {
 	if (clean && worker->lanes[task])
-		add_lane(&worker->closed, worker->lanes[task]);
+		leat_tally_add(&worker->closed, worker->lanes[task]);
 	leat_lane_close(worker->lanes[task], clean);
 	worker->lanes[task] = NULL;
 }
@@ -151,6 +109,8 @@ static void on_revoked(void *self, int32_t task)
 static void on_lost(void *self, int32_t task)
 {
 	struct leat_worker *worker = self;
+	struct leat_fault fault = { 0 };
+	(void)leat_worker_settle(worker, true, &fault);   /* it has gone through or not, and nothing hangs on which: this task's next owner reads it from Kafka */
 	worker->lost = true;   /* what is open in the transaction may hold this task's work: it must not be committed */
 	let_go(worker, task, false);
 }
@@ -213,16 +173,10 @@ void leat_worker_close(struct leat_worker *worker, bool graceful)
 
 /* ---- recovery: the outcome of a commit is unknown, or the producer was fenced ---- */
 
-/* Of a store that we can do without: the changelog has what is in it. */
-static const char *damage(const struct leat_lane *lane)
-{
-	return lane && lane->store && !lane->ops->keeps_rows ? leat_store_damage(lane->store) : NULL;
-}
-
 static bool any_damage(const struct leat_worker *worker)
 {
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
-		if (damage(worker->lanes[task]))
+		if (leat_worker_damage(worker->lanes[task]))
 			return true;
 	return false;
 }
@@ -233,8 +187,8 @@ static int close_for_recovery(struct leat_worker *worker, int32_t task, struct l
 	char why[320] = "";
 	if (!lane)
 		return 0;
-	if (damage(lane))
-		snprintf(why, sizeof why, "%s", damage(lane));
+	if (leat_worker_damage(lane))
+		snprintf(why, sizeof why, "%s", leat_worker_damage(lane));
 	worker->standings[task].reopen = true;
 	worker->standings[task].halt = lane->halt;
 	close_lane(worker, task, false);
@@ -244,8 +198,10 @@ static int close_for_recovery(struct leat_worker *worker, int32_t task, struct l
 /* May fail and be called again: which tasks it has closed stands in @standings. */
 static int recover(struct leat_worker *worker, struct leat_fault *fault)
 {
+	struct leat_fault ignored = { 0 };
 	worker->live.aborts++;
 	leat_crashpoint("recover.begin");
+	(void)leat_worker_settle(worker, true, &ignored);   /* all tasks open anew from what Kafka says */
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
 		LEAT_TRY(close_for_recovery(worker, task, fault));
 	worker->closed = worker->committed;
@@ -260,117 +216,6 @@ static int recover(struct leat_worker *worker, struct leat_fault *fault)
 	return 0;
 }
 
-/* ---- commit ---- */
-
-static bool anything_to_commit(const struct leat_worker *worker)
-{
-	for (int32_t task = 0; task < worker->engine->tasks; task++) {
-		const struct leat_lane *lane = worker->lanes[task];
-		if (!lane || lane->state != LEAT_LANE_RUNNING)
-			continue;
-		if (lane->touched || leat_shared_due(lane) || leat_clock_wall_ms(worker->engine->clock) - lane->committed_ms > COMMIT_AT_LEAST_MS)
-			return true;
-		for (size_t i = 0; i < lane->pipeline->node_count; i++)
-			if (lane->nodes[i].rekey && leat_rekey_out_due(lane, lane->nodes[i].rekey))
-				return true;
-	}
-	return false;
-}
-
-static bool takes_part(const struct leat_lane *lane)
-{
-	return lane && lane->state == LEAT_LANE_RUNNING;
-}
-
-static long prepare(struct leat_worker *worker, struct leat_position *positions, struct leat_fault *fault)
-{
-	long count = 0;
-	for (int32_t task = 0; task < worker->engine->tasks; task++) {
-		if (!takes_part(worker->lanes[task]))
-			continue;
-		if (count + LEAT_SOURCES_MAX > POSITIONS_MAX)
-			return leat_fail(fault, LEAT_ELIMIT, "too many tasks on one worker");
-		long added = leat_lane_prepare(worker->lanes[task], positions + count, fault);
-		if (added < 0)
-			return added;
-		count += added;
-	}
-	return count;
-}
-
-static void note_latency(struct leat_worker *worker)
-{
-	int64_t now = leat_clock_wall_ms(worker->engine->clock);
-	for (int32_t task = 0; task < worker->engine->tasks; task++) {
-		struct leat_lane *lane = worker->lanes[task];
-		if (!takes_part(lane) || lane->sampled == 0)
-			continue;
-		for (size_t i = 0; i < lane->sampled; i++)
-			worker->live.latency[latency_bucket(now - lane->samples[i])]++;
-		lane->sampled = 0;
-	}
-}
-
-int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault)
-{
-	struct leat_position positions[POSITIONS_MAX];
-	const struct leat_transport_ops *ops = worker->engine->transport->ops;
-	if (worker->lost)
-		return leat_fail(fault, LEAT_EABORT, "the open transaction holds the work of lost tasks, or half a batch");
-	if (!anything_to_commit(worker))
-		return 0;
-	if (worker->engine->pipeline->settings.guarantee == LEAT_AT_LEAST_ONCE)
-		LEAT_TRY(ops->session_commit(worker->session, NULL, 0, "", fault));   /* outputs first, state after them */
-	leat_crashpoint("commit.begin");
-	long count = prepare(worker, positions, fault);
-	if (count < 0)
-		return (int)count;
-	leat_crashpoint("commit.prepared");
-	int64_t start = leat_clock_mono_us(NULL);
-	LEAT_TRY(ops->session_commit(worker->session, positions, (size_t)count, "leat 1", fault));
-	leat_crashpoint("commit.done");
-	worker->live.commits++;
-	worker->committed_once = true;
-	worker->retry_wait_ms = 0;
-	worker->slow_commit = leat_clock_mono_us(NULL) - start > COMMIT_TOO_LONG_US;
-	note_latency(worker);
-	count_all(worker, &worker->committed);
-	for (int32_t task = 0; task < worker->engine->tasks; task++) {
-		struct leat_lane *lane = worker->lanes[task];
-		struct leat_fault own = { 0 };
-		if (!takes_part(lane) || leat_lane_committed(lane, &own) >= 0)
-			continue;
-		if (damage(lane))
-			worker->damaged = true;
-		else
-			leat_log(LEAT_ERROR, "task %d stops: its state cannot be written: %s. What is committed is safe in Kafka; a restart repairs the state", (int)task, own.text);
-	}
-	worker->last_commit_us = leat_clock_mono_us(worker->engine->clock);
-	return 0;
-}
-
-static bool commit_is_due(struct leat_worker *worker)
-{
-	const struct leat_settings *settings = &worker->engine->pipeline->settings;
-	int64_t now = leat_clock_mono_us(worker->engine->clock);
-	size_t dirty = 0;
-	if (!anything_to_commit(worker))
-		return false;
-	if (!worker->committed_once || now - worker->last_commit_us >= settings->commit_ms * 1000)
-		return true;
-	for (int32_t task = 0; task < worker->engine->tasks; task++) {
-		if (!takes_part(worker->lanes[task]))
-			continue;
-		if (worker->lanes[task]->urgent)
-			return true;
-		dirty += leat_lane_dirty_bytes(worker->lanes[task]);
-	}
-	if (dirty <= (size_t)LEAT_MIN(settings->uncommitted_max, settings->memory / 4))
-		return false;
-	worker->live.early_commits++;
-	return true;
-}
-
 /* ---- one step ---- */
 
 /* Opening tasks go on in slices, right after a commit: never with a transaction open. */
@@ -382,7 +227,8 @@ static int advance_lanes(struct leat_worker *worker, bool *opening, struct leat_
 		if (!lane || lane->state > LEAT_LANE_RESTORING)
 			continue;
 		*opening = true;
-		if (anything_to_commit(worker))
+		LEAT_TRY(leat_worker_settle(worker, true, fault));
+		if (leat_worker_anything(worker))
 			return 0;
 		LEAT_TRY(leat_lane_advance(lane, fault));
 		if (lane->state == LEAT_LANE_RUNNING)
@@ -395,7 +241,7 @@ static int run_lanes(struct leat_worker *worker, long *events, struct leat_fault
 {
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		struct leat_lane *lane = worker->lanes[task];
-		if (!takes_part(lane))
+		if (!leat_worker_takes_part(lane))
 			continue;
 		pthread_rwlock_rdlock(worker->tables);
 		long count = leat_lane_run(lane, fault);
@@ -415,7 +261,7 @@ static int64_t wait_for(const struct leat_worker *worker, int64_t most_us)
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
 		if (worker->lanes[task] && worker->lanes[task]->state < LEAT_LANE_RUNNING)
 			return LEAT_MIN(most_us, OPENING_WAIT_US);
-	if (!anything_to_commit(worker))
+	if (!leat_worker_anything(worker))
 		return most_us;
 	return LEAT_MAX(LEAT_MIN(due - now, most_us), (int64_t)0);
 }
@@ -432,16 +278,19 @@ static int step(struct leat_worker *worker, int64_t wait_us, long *events, bool 
 		return leat_fail(fault, LEAT_EABORT, "tasks were lost");
 	if (worker->engine->replica)
 		LEAT_TRY(leat_replica_poll(worker->engine->replica, fault));
+	LEAT_TRY(leat_worker_settle(worker, false, fault));
 	LEAT_TRY(advance_lanes(worker, &opening, fault));
 	int64_t start = leat_clock_mono_us(NULL);
 	long before;
 	do {
 		before = *events;
 		LEAT_TRY(run_lanes(worker, events, fault));
-	} while (*events > before && leat_clock_mono_us(NULL) - start < BUDGET_US && !commit_is_due(worker));
-	if (commit_is_due(worker) || (opening && anything_to_commit(worker)))
+	} while (*events > before && leat_clock_mono_us(NULL) - start < BUDGET_US && !leat_worker_due(worker));
+	if (opening && leat_worker_anything(worker))
 		LEAT_TRY(leat_worker_commit(worker, fault));
-	*idle = *events == 0 && !opening;
+	else if (leat_worker_due(worker))
+		LEAT_TRY(leat_worker_commit_soon(worker, fault));
+	*idle = *events == 0 && !opening && !worker->beside;
 	if (worker->damaged)
 		return leat_fail(fault, LEAT_EABORT, "the state of a task is damaged");
 	if (worker->slow_commit) {
@@ -504,7 +353,7 @@ static void count_lanes(struct leat_worker *worker)
 {
 	struct leat_worker_stats *live = &worker->live;
 	struct leat_tally tally;
-	count_all(worker, &tally);
+	leat_worker_count(worker, &tally);
 	live->outputs = LEAT_MAX(live->outputs, tally.outputs);   /* after a recovery the same is counted again: totals wait for it */
 	live->dead_letters = LEAT_MAX(live->dead_letters, tally.dead_letters);
 	memcpy(live->nodes, tally.nodes, sizeof live->nodes);
@@ -553,6 +402,8 @@ void leat_worker_stop(struct leat_worker *worker)
 static bool all_at_end(const struct leat_worker *worker)
 {
 	bool any = false;
+	if (worker->beside)
+		return false;
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		const struct leat_lane *lane = worker->lanes[task];
 		if (!lane)

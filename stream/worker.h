@@ -52,7 +52,9 @@ struct leat_worker {
 	int64_t last_commit_us, first_us;
 	int64_t retry_us;                           /* failed for now: try again at this time; 0: no */
 	int64_t retry_wait_ms;
+	int64_t commit_start_us;
 	bool committed_once, slow_commit, busy;
+	bool beside;                                /* a commit is under way beside the work */
 	bool lost;                                  /* what the transaction holds must not be committed */
 	bool damaged;                               /* a store was, when it was written behind a commit */
 	int result;                                 /* why it ended: 0 asked to stop, else a code */
@@ -62,6 +64,7 @@ struct leat_worker {
 	struct leat_worker_stats stats;             /* as of the last look (under @lock) */
 	struct leat_worker_stats live;              /* the worker's own */
 	struct leat_tally closed;                   /* of the tasks that were handed over */
+	struct leat_tally sealed;                   /* of all of them, as of the commit under way */
 	struct leat_tally committed;                /* of all of them, as of the last commit: what a recovery goes back to */
 	atomic_bool at_end;                         /* every input of tasks that have not failed has been read to its end and is committed */
 };

@@ -117,6 +117,8 @@ def run_points(index, drive, points):
     feeder.start()
     unreached, fleet = drive(case, first, points, feeder)
     for one in fleet:
+        if unreached and one.process and one.alive():
+            one.kill()   # else it would die there later, when nobody starts it again
         if not one.process or not one.alive():
             one.start()
     feeder.join()
