@@ -1,5 +1,6 @@
 /* The application: one process' share of a pipeline: transport, topics, instance folder, reference tables, workers. */
 #include "stream/application.h"
+#include "stream/deaths.h"
 #include "stream/shared.h"
 #include "stream/trim.h"
 
@@ -287,6 +288,16 @@ static int open_transport(struct leat *leat, const struct leat_config *config, s
 	return leat_kafka_open(&leat->transport, &transport, fault);
 }
 
+/* Beside the state, whose lock is ours. */
+static int open_deaths(struct leat *leat, const struct leat_config *config, struct leat_fault *fault)
+{
+	const char *name = leat->pipeline->name;
+	char *path = config->embedded ? leat_printf("%s/%s.deaths", config->embedded, name) : leat_printf("%s/%s/%s/deaths", leat->state_dir, name, leat->instance);
+	int rc = path ? leat_deaths_open(&leat->engine.deaths, path, fault) : leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	leat_free(path);
+	return rc;
+}
+
 static int open_registry(struct leat *leat, struct leat_fault *fault)
 {
 	const struct leat_pipeline *pipeline = leat->pipeline;
@@ -366,7 +377,7 @@ int leat_open_interruptible(struct leat **out, const struct leat_config *config,
 		goto out;
 	if ((rc = leat_storage_open(&leat->engine.storage, (size_t)leat->pipeline->settings.memory / 4, fault)) < 0)
 		goto out;
-	if ((rc = open_transport(leat, config, fault)) < 0 || (rc = patiently(leat, make_topics, fault)) < 0)
+	if ((rc = open_transport(leat, config, fault)) < 0 || (rc = open_deaths(leat, config, fault)) < 0 || (rc = patiently(leat, make_topics, fault)) < 0)
 		goto out;
 	set_up_engine(leat, config);
 	if ((rc = patiently(leat, load_tables, fault)) >= 0 && (rc = leat_trims_open(&leat->engine.trims, leat->pipeline, leat->transport, leat->engine.tasks)) < 0)
@@ -392,7 +403,10 @@ int leat_open(struct leat **out, const struct leat_config *config, struct leat_f
 
 static void *worker_thread(void *self)
 {
-	leat_worker_run(self);
+	struct leat_worker *worker = self;
+	leat_deaths_watch(worker->engine->deaths);
+	leat_worker_run(worker);
+	leat_deaths_unwatch();
 	return NULL;
 }
 
@@ -531,6 +545,7 @@ void leat_close(struct leat *leat)
 	leat_free(leat->workers);
 	leat_replica_close(leat->engine.replica);
 	leat_trims_close(leat->engine.trims);
+	leat_deaths_close(leat->engine.deaths);
 	leat_pipeline_free(leat->pipeline);
 	if (leat->transport)
 		leat->transport->ops->close(leat->transport);

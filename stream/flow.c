@@ -1,5 +1,5 @@
 /* Flow: a batch of rows through the operators in topological order; selections, state rows, timers, and the memory that all of it uses. */
-#include "stream/lane.h"
+#include "stream/deaths.h"
 #include "stream/rekey.h"
 #include "stream/shared.h"
 
@@ -408,12 +408,28 @@ static void forget_rewritten(struct leat_lane *lane, const struct leat_node *nod
 	}
 }
 
+/* Is the one event of this batch the one that an operator failed on last? */
+static bool failed_alone(const struct leat_lane *lane)
+{
+	const struct leat_suspects *suspects = lane->suspects;
+	const struct leat_stream_run *run = lane->running;
+	return suspects && suspects->refused && run->source[0] == suspects->intake && run->record[0]->offset == suspects->offset;
+}
+
+/* Why the operator does not get the one event that this batch is; NULL: it does. */
+static const char *refusal(const struct leat_lane *lane, const struct leat_node_run *node)
+{
+	if (failed_alone(lane) && lane->suspects->nodes[node - lane->nodes])
+		return "operator_error";
+	return leat_deaths_refuse(lane, node->node, lane->running->source[0], lane->running->record[0]->offset) ? "operator_crash" : NULL;
+}
+
 /* Rows of a batch that is one event, which this operator has failed on. */
-static void refuse(struct leat_lane *lane, struct leat_node_run *node, const uint16_t *rows, size_t count)
+static void refuse(struct leat_lane *lane, struct leat_node_run *node, const char *reason, const uint16_t *rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		lane->streams[node->node->stream].rejected[rows[i]] = 1;
-	leat_flow_reject(lane, lane->arrivals, (uint32_t)(node - lane->nodes) + 1, node->node->id, "operator_error", lane->refusing, NULL);
+	leat_flow_reject(lane, lane->arrivals, (uint32_t)(node - lane->nodes) + 1, node->node->id, reason, lane->refusing, NULL);
 }
 
 /* An operator that an event is passed on to may fail inside leat_emit() of the one before it: that is the one to name. */
@@ -422,7 +438,9 @@ static int process(struct leat_lane *lane, struct leat_node_run *node, const str
 	uint64_t failures = leat_alloc_failures();
 	node->batch = batch;
 	node->emitted = 0;
+	const struct leat_node_run *outer = leat_deaths_enter(node);
 	int rc = node->node->op->process(&node->view, node->self, batch);
+	leat_deaths_enter(outer);
 	node->batch = NULL;
 	if (rc >= 0 && !lane->failed)
 		return 0;
@@ -444,8 +462,9 @@ static int run_node(struct leat_lane *lane, struct leat_node_run *node, struct l
 		return 0;
 	if (!node->node->op)
 		return leat_rekey_out_rows(lane, node, node->rekey, rows, count, fault);
-	if (lane->refusing && lane->suspects->nodes[node - lane->nodes]) {
-		refuse(lane, node, rows, count);
+	const char *reason = lane->refusing ? refusal(lane, node) : NULL;
+	if (reason) {
+		refuse(lane, node, reason, rows, count);
 		return 0;
 	}
 	int64_t start = leat_clock_mono_us(NULL);
@@ -493,7 +512,7 @@ static void forget_rows(struct leat_lane *lane, int stream)
 	run->hashed = 0;
 }
 
-int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *fault)
+static int run_stream(struct leat_lane *lane, int stream, struct leat_fault *fault)
 {
 	struct leat_stream_run *run = &lane->streams[stream];
 	clear_added(lane, run);
@@ -503,6 +522,15 @@ int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *faul
 	LEAT_TRY(leat_outlet_collect(lane, stream, fault));
 	forget_rows(lane, stream);
 	return 0;
+}
+
+/* Also from inside leat_emit(): then what the engine does between two operators is not laid to the one that emits. */
+int leat_flow_stream(struct leat_lane *lane, int stream, struct leat_fault *fault)
+{
+	const struct leat_node_run *outer = leat_deaths_enter(NULL);
+	int rc = run_stream(lane, stream, fault);
+	leat_deaths_enter(outer);
+	return rc;
 }
 
 /* ---- timers ---- */
@@ -517,7 +545,9 @@ static int fire(struct leat_lane *lane, struct leat_group_run *group, struct lea
 	node->now_ms = at_ms;
 	node->emitted = 0;
 	leat_rows_touch(group->rows, row, index, at_ms);
+	const struct leat_node_run *outer = leat_deaths_enter(node);
 	int rc = node->node->op->on_timer(&node->view, node->self, &event);
+	leat_deaths_enter(outer);
 	if (rc < 0)
 		return leat_fail(fault, rc, "operator '%s' failed in a timer: %s", node->node->id, leat_error_text(rc));
 	return flush_emitted(lane, node->node, fault);
@@ -670,21 +700,22 @@ static int isolate(struct leat_lane *lane, int stream, int code, struct leat_fau
 			 lane->intakes[intake].source->topic, (long long)offset, leat_error_text(code));
 }
 
-/* The record of the batch when that is the one event to refuse. */
-static const struct leat_record *refused_record(const struct leat_lane *lane, int stream)
+/* The record of the batch when that is one event which some operator does not get. */
+static const struct leat_record *refused_record(const struct leat_lane *lane)
 {
-	const struct leat_suspects *suspects = lane->suspects;
-	const struct leat_stream_run *run = &lane->streams[stream];
-	bool is = suspects && suspects->refused && run->rows == 1 && run->source[0] == suspects->intake && run->record[0]->offset == suspects->offset;
+	const struct leat_stream_run *run = lane->running;
+	bool is = run->rows == 1 && (failed_alone(lane) || leat_deaths_refuse(lane, NULL, run->source[0], run->record[0]->offset));
 	return is ? run->record[0] : NULL;
 }
 
 static int run_batch(struct leat_lane *lane, int stream, struct leat_fault *fault)
 {
-	lane->refusing = refused_record(lane, stream);
+	lane->running = &lane->streams[stream];
+	lane->refusing = refused_record(lane);
 	int rc = leat_flow_stream(lane, stream, fault);
 	lane->urgent |= lane->refusing != NULL;
 	lane->refusing = NULL;
+	lane->running = NULL;
 	return rc < 0 ? isolate(lane, stream, rc, fault) : 0;
 }
 
@@ -699,6 +730,8 @@ long leat_lane_run(struct leat_lane *lane, struct leat_fault *fault)
 	int stream;
 	if (!lane->touched && leat_intake_halts(lane, lane->halt.intake))
 		lane->halt = (struct leat_halt){ .last = true };
+	if (lane->haunted)
+		leat_deaths_settle(lane);
 	if (leat_shared_refresh(lane) < 0)
 		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	int rc = leat_intake_fill(lane, &stream, fault);

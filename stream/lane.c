@@ -1,4 +1,5 @@
 /* Opening and closing a task: its store, the committed positions, the changelog's tail; sliced so that a worker stays responsive. */
+#include "stream/deaths.h"
 #include "stream/lane_meaning.h"
 #include "stream/lane_row.h"
 #include "stream/lane_tail.h"
@@ -341,6 +342,7 @@ static int start_running(struct leat_lane *lane, struct leat_fault *fault)
 	lane->ops->reader_close(lane->reader);
 	lane->reader = NULL;
 	lane->flushed_offset = lane->meta.changelog_offset;
+	leat_deaths_recall(lane);
 	lane->state = LEAT_LANE_RUNNING;
 	leat_writes_clear(lane->writes);
 	lane->touched = leat_lane_tail_due(lane);

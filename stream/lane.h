@@ -29,6 +29,7 @@ struct leat_engine {
 	size_t behind_max;                   /* changelog records the store may lag, per lane      */
 	struct leat_replica *replica;        /* of the shared tables, NULL: there are none          */
 	struct leat_trims *trims;            /* NULL: internal topics are not trimmed               */
+	struct leat_deaths *deaths;          /* of operators; NULL: they are not counted            */
 	bool accept_state_loss;
 	const char *again;                   /* pipeline and options that make another verb mean the same run, as a shell takes them; NULL: not known */
 };
@@ -195,7 +196,9 @@ struct leat_lane {
 	uint32_t arrivals;                   /* records taken into the current batch */
 	bool touched;                        /* something to commit                   */
 	bool urgent;                         /* to be committed at once: it had a refused event */
+	bool haunted;                        /* deaths.c has deaths of this task's operators    */
 	struct leat_suspects *suspects;      /* NULL: a failing operator ends the task */
+	const struct leat_stream_run *running;   /* the batch that the operators are at; NULL: none, timers may fire */
 	const struct leat_record *refusing;  /* the batch is the one refused event    */
 	const struct leat_node_run *failed;  /* whose process() returned a negative code: the innermost */
 	int failed_code;

@@ -1,4 +1,5 @@
 /* The functions of operator.h that work while batches run: state, emitted rows, rejections, timers, lookups. */
+#include "stream/deaths.h"
 #include "stream/expression.h"
 #include "stream/shared.h"
 
@@ -20,6 +21,27 @@ static struct leat_stream_run *stream_of(const struct leat_task *task)
 static const struct leat_node_table *table_of(const struct leat_task *task, int table)
 {
 	return &node_of(task)->node->table[table];
+}
+
+/* ---- rows of the tables by key: what RocksDB may die of is not the operator's doing ---- */
+
+static int find_row(struct leat_rows *rows, struct leat_bytes key, struct leat_row **row)
+{
+	uint32_t hash = leat_murmur2(key.data, key.length);
+	int64_t now = INT64_MIN;
+	const struct leat_node_run *outer = leat_deaths_enter(NULL);
+	int rc = leat_rows_find(rows, &key, &hash, &now, 1, row);
+	leat_deaths_enter(outer);
+	return rc;
+}
+
+static int peek_row(struct leat_rows *rows, struct leat_bytes key, struct leat_row **row)
+{
+	uint32_t hash = leat_murmur2(key.data, key.length);
+	const struct leat_node_run *outer = leat_deaths_enter(NULL);
+	int rc = leat_rows_peek(rows, key, hash, row);
+	leat_deaths_enter(outer);
+	return rc;
 }
 
 /* ---- entries ---- */
@@ -69,7 +91,7 @@ int leat_lookup(struct leat_task *task, int table, struct leat_bytes key, const 
 	struct leat_table_view *view = &task->tables[table];
 	struct leat_row *row;
 	*out = NULL;
-	LEAT_TRY(leat_rows_peek(view->rows, key, leat_murmur2(key.data, key.length), &row));
+	LEAT_TRY(peek_row(view->rows, key, &row));
 	if (row && (row->present & view->bit))
 		*out = (char *)row + view->offset;
 	return 0;
@@ -79,10 +101,9 @@ int leat_lookup_write(struct leat_task *task, int table, struct leat_bytes key, 
 {
 	struct leat_table_view *view = &task->tables[table];
 	struct leat_row *row;
-	uint32_t hash = leat_murmur2(key.data, key.length);
-	int64_t now = INT64_MIN, written = node_of(task)->lane->watermark_ms;
+	int64_t written = node_of(task)->lane->watermark_ms;
 	*out = NULL;
-	LEAT_TRY(leat_rows_find(view->rows, &key, &hash, &now, 1, &row));
+	LEAT_TRY(find_row(view->rows, key, &row));
 	note_known(task, table, row);
 	leat_rows_touch(view->rows, row, table_of(task, table)->index, written);
 	*out = (char *)row + view->offset;
@@ -113,11 +134,9 @@ int leat_delta(struct leat_task *task, int table, struct leat_bytes key, const v
 {
 	struct leat_table_view *view = &task->tables[table];
 	struct leat_row *row;
-	uint32_t hash = leat_murmur2(key.data, key.length);
-	int64_t now = INT64_MIN;
 	if (key.length > LEAT_SHARED_KEY_MOST)
 		return LEAT_ELIMIT;
-	LEAT_TRY(leat_rows_find(view->rows, &key, &hash, &now, 1, &row));
+	LEAT_TRY(find_row(view->rows, key, &row));
 	return leat_shared_add(view->shared, row, delta, curvature);
 }
 
