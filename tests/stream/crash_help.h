@@ -46,6 +46,23 @@ static ON_PURPOSE int overflow(volatile int *depth)
 	return *depth < 0 ? 0 : overflow(depth) + room[0];
 }
 
+static int mask_segv(int how)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	return pthread_sigmask(how, &set, NULL);
+}
+
+/* Stopped first, which tells the parent that it has come here. */
+static _Noreturn void wait_for_segv(void)
+{
+	mask_segv(SIG_UNBLOCK);
+	kill(getpid(), SIGSTOP);
+	for (;;)
+		pause();
+}
+
 static int happen(int64_t what)
 {
 	volatile int depth = 0;
@@ -54,7 +71,7 @@ static int happen(int64_t what)
 	if (manner == KILLED)
 		return kill(getpid(), SIGKILL);
 	if (manner == WAITS)
-		return kill(getpid(), SIGSTOP);
+		wait_for_segv();
 	switch (what) {
 	case NULL_WRITE: return write_to_null();
 	case ABORT: abort();
@@ -161,17 +178,15 @@ static int run_pipeline(char **arguments)
 	const struct leat_config config = config_of(&world);
 	struct leat_fault fault = { 0 };
 	struct leat *leat;
-	sigset_t faults;
 	int rc;
 	while (strcmp(manners[manner], how) != 0)
 		manner++;
 	if (manner == HANDLES)
 		signal(SIGSEGV, die_in_order);
+	if (manner == WAITS)      /* all threads that are started from here on: only the one that waits can be sent it */
+		mask_segv(SIG_BLOCK);
 	if (leat_open(&leat, &config, &fault) < 0 || leat_start(leat, &fault) < 0)
 		return 3;
-	sigemptyset(&faults);      /* one that is sent to the process is the worker's then */
-	sigaddset(&faults, SIGSEGV);
-	pthread_sigmask(SIG_BLOCK, &faults, NULL);
 	while ((rc = leat_wait(leat, 1000, &fault)) == 0)
 		;
 	if (rc < 0)
