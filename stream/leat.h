@@ -36,7 +36,10 @@ struct leat_look {
 
 /* Checks the pipeline whole, connects, makes the topics it owns, takes the instance's folder. Nothing runs yet. LEAT_ECONFIG: something the caller or a file says is wrong. */
 int leat_open(struct leat **out, const struct leat_config *config, struct leat_fault *fault);
-/* Starts the workers. */
+/*
+ * Starts the workers. While they run, those of SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGABRT that have no handler get one: it notes in a file beside the state which operator died on what,
+ * and then lets the signal do what it does without it. A program that wants handlers of its own sets them before, and they stay; then such deaths do not count towards setting an event aside.
+ */
 int leat_start(struct leat *leat, struct leat_fault *fault);
 /* Asks the workers to stop; returns at once. Safe in a signal handler's deferred part, not in the handler. */
 void leat_stop(struct leat *leat);

@@ -9,6 +9,7 @@
  * What a failing process() means: codes about machine, disk or broker (LEAT_ENOMEM when an allocation failed, LEAT_EIO, LEAT_ENOSPC, LEAT_ECORRUPT, LEAT_EBROKER, ...)
  * are handed on as they came. Any other negative code (LEAT_EOPERATOR when nothing fits better) is laid to an event: what is not committed is dropped and done again
  * event by event, and the event that fails alone goes to the dead-letter topic with the reason "operator_error". A failing on_timer() has no event: it ends the run.
+ * A process() that ends the whole process (a null pointer, abort(), a stack that runs out) does so at most three times on one event: then that is set aside as "operator_crash".
  *
  * Rules that the engine relies on: no wall clock, no rand(), no malloc, no global state; the result may hang only on the
  * rows, on the options and on the tables. Then any batch size and any crash gives the same output.
