@@ -22,8 +22,8 @@ enum { EVENTS = 20, POISON = 11, DEATHS = 3, STARTS_MAX = 12 };
 /* ---- operators ---- */
 
 /* What an event says that happens. */
-enum { NOTHING, NULL_WRITE, ABORT, OVERFLOW, DIVISION, TRAP, BUS };
-static const int signal_of[] = { [NULL_WRITE] = SIGSEGV, [ABORT] = SIGABRT, [OVERFLOW] = SIGSEGV, [DIVISION] = SIGFPE, [TRAP] = SIGILL, [BUS] = SIGBUS };
+enum { NOTHING, NULL_WRITE, ABORT, OVERFLOW, RAISED_FPE, TRAP, RAISED_BUS };
+static const int signal_of[] = { [NULL_WRITE] = SIGSEGV, [ABORT] = SIGABRT, [OVERFLOW] = SIGSEGV, [RAISED_FPE] = SIGFPE, [TRAP] = SIGILL, [RAISED_BUS] = SIGBUS };
 
 /* How this process takes it. */
 static enum { DIES, KILLED, WAITS, SURVIVES, HANDLES } manner;

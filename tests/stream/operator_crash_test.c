@@ -6,8 +6,7 @@
 static void after_three_deaths_the_event_is_a_dead_letter_and_all_others_count_once(void **state)
 {
 	static const struct { int way, batch; bool second; } cases[] = {
-		{ NULL_WRITE, 64, false }, { ABORT, 64, true }, { OVERFLOW, 64, true }, { DIVISION, 64, false }, { TRAP, 64, true }, { BUS, 64, false },
-		{ NULL_WRITE, 1, true }, { ABORT, 1, false }, { OVERFLOW, 7, false },
+		{ NULL_WRITE, 64, false }, { ABORT, 1, true }, { OVERFLOW, 64, true }, { TRAP, 7, false },
 	};
 	struct world *world = *state;
 	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
@@ -27,11 +26,11 @@ static void the_first_and_the_last_event_of_all_may_be_the_deadly_ones(void **st
 	struct event events[EVENTS];
 	make_events(events);
 	events[0].a = ABORT;
-	events[EVENTS - 1].b = NULL_WRITE;
+	events[EVENTS - 1].b = RAISED_FPE;
 	begin(world, chain, 64, "dead-letter", events, EVENTS);
 	for (int i = 0; i < DEATHS; i++)
 		assert_int_equal(run(world, "dies"), SIGABRT);
-	assert_int_equal(die_until_through(world, SIGSEGV, 0), DEATHS);
+	assert_int_equal(die_until_through(world, SIGFPE, 0), DEATHS);
 	check_chain(world, events, EVENTS, true);
 }
 
@@ -51,16 +50,13 @@ static void each_start_says_who_died_on_what_and_how_often(void **state)
 /* The first death was on a batch that held both; it counts for the one that was to blame. */
 static void two_deadly_events_in_a_row_cost_three_deaths_each(void **state)
 {
-	static const int batches[] = { 1, 64 };
 	struct world *world = *state;
-	for (size_t i = 0; i < LEAT_COUNT_OF(batches); i++) {
-		struct event events[EVENTS];
-		make_events(events);
-		events[POISON].a = events[POISON + 1].a = NULL_WRITE;
-		begin(world, chain, batches[i], "dead-letter", events, EVENTS);
-		assert_int_equal(die_until_through(world, SIGSEGV, 0), 2 * DEATHS);
-		check_chain(world, events, EVENTS, true);
-	}
+	struct event events[EVENTS];
+	make_events(events);
+	events[POISON].a = events[POISON + 1].a = RAISED_BUS;
+	begin(world, chain, 64, "dead-letter", events, EVENTS);
+	assert_int_equal(die_until_through(world, SIGBUS, 0), 2 * DEATHS);
+	check_chain(world, events, EVENTS, true);
 }
 
 static void an_operator_behind_one_that_emits_is_the_one_that_is_named(void **state)
