@@ -49,6 +49,8 @@ static int import(struct leat_import *import, const struct leat_tool_where *wher
 		rc = leat_import_run(import, &stats, fault);
 	if (rc >= 0)
 		(json ? print_json : print_text)(&stats);
+	if (rc >= 0 && stats.rows > 0 && stats.refused == stats.rows)
+		rc = leat_fail(fault, LEAT_ESCHEMA, "no row was taken: all of them are in the topic '%s', each with its reason", import->map->dead_letters);
 	leat_map_free(import->map);
 	leat_registry_close(import->registry);
 	leat_free(folder);

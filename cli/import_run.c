@@ -341,6 +341,17 @@ static int open_decoder(struct running *running, struct leat_fault *fault)
 	return columns ? leat_csv_decoder_open(&running->csv, map->row_schema, columns, map->input.separator[0], slots, fault) : no_memory(fault);
 }
 
+static int find_id(const struct running *running, struct leat_map_target *target, struct leat_fault *fault)
+{
+	target->schema_id = (int32_t)target->given_id;
+	if (target->given_id)
+		return 0;
+	char *subject = leat_printf("%s-value", target->topic);
+	int rc = subject ? leat_registry_register(running->import->registry, subject, leat_schema_json(target->schema), &target->schema_id, fault) : no_memory(fault);
+	leat_free(subject);
+	return rc;
+}
+
 static int open_targets(struct running *running, struct leat_fault *fault)
 {
 	struct leat_map *map = running->map;
@@ -349,10 +360,7 @@ static int open_targets(struct running *running, struct leat_fault *fault)
 	for (size_t i = 0; i < map->target_count; i++) {
 		struct leat_map_target *target = &map->targets[i];
 		LEAT_TRY(leat_tool_topic_kept(transport, target->topic, (int32_t)map->partitions, fault));
-		char *subject = leat_printf("%s-value", target->topic);
-		int rc = subject ? leat_registry_register(running->import->registry, subject, leat_schema_json(target->schema), &target->schema_id, fault) : no_memory(fault);
-		leat_free(subject);
-		LEAT_TRY(rc);
+		LEAT_TRY(find_id(running, target, fault));
 		running->views[i] = leat_calloc(leat_schema_count(target->schema), sizeof(struct leat_column));
 		if (!running->views[i])
 			return no_memory(fault);
