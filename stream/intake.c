@@ -31,6 +31,7 @@ int leat_intake_open(struct leat_lane *lane, size_t source, int64_t offset, stru
 	intake->source = &lane->pipeline->sources[source];
 	intake->next_offset = intake->committed_offset = offset;
 	intake->end_since_us = -1;
+	lane->sample_from_ms = leat_clock_wall_ms(lane->engine->clock);
 	LEAT_TRY(open_format(intake, fault));
 	if (intake->source->rekey >= 0)
 		LEAT_TRY(leat_rekey_in_open(lane, intake, fault));
@@ -314,7 +315,7 @@ static void took(struct leat_lane *lane, struct leat_intake *intake, const struc
 	if (intake->rekey || intake->source->deltas)
 		return;
 	lane->newest_ms = LEAT_MAX(lane->newest_ms, record->timestamp_ms);
-	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms > 0)
+	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms >= lane->sample_from_ms)
 		lane->samples[lane->sampled++] = record->timestamp_ms;
 }
 

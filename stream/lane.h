@@ -207,6 +207,7 @@ struct leat_lane {
 	int64_t committed_ms;                /* wall time of it, or of opening          */
 	uint64_t events, counted;            /* of the sources, not of internal topics; what the worker has counted of them */
 	int64_t samples[256];                /* record timestamps of some events of this transaction: for latency */
+	int64_t sample_from_ms;              /* older ones waited for us, not we for them: their age is lag        */
 	size_t sampled, sealed_samples;      /* sealed: the first ones, of the commit under way */
 	struct leat_reason_count reasons[64];
 };
