@@ -89,6 +89,16 @@ static inline uint64_t leat_mix(uint64_t z)
 	return z ^ (z >> 31);
 }
 
+/* ---- guesses (base/guess.c): the closest of the names that were looked at, for "did you mean". Zeroed at first; any thread. ---- */
+struct leat_guess {
+	const char *name;        /* NULL: none is near; borrowed */
+	size_t distance;
+	char hint[96];
+};
+void leat_guess(struct leat_guess *guess, struct leat_bytes wanted, const char *name);
+/* "; did you mean 'x'?" or "", in @guess. */
+const char *leat_guess_hint(struct leat_guess *guess);
+
 /* ---- clock (base/clock.c): time is a parameter. NULL means the real clocks. ---- */
 struct leat_clock {
 	int64_t (*wall_ms)(void *self);      /* unix time, milliseconds */

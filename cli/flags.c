@@ -66,6 +66,15 @@ static const struct leat_flag *find_flag(const struct leat_flag *flags, size_t f
 	return NULL;
 }
 
+static int unknown_flag(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count, const char *text)
+{
+	struct leat_guess guess = { 0 };
+	size_t length = strcspn(text, "=");
+	for (size_t i = 0; i < flag_count; i++)
+		leat_guess(&guess, leat_bytes(text, length), flags[i].name);
+	return leat_usage(verb, "unknown option %.*s%s", (int)length, text, leat_guess_hint(&guess));
+}
+
 static int set_flag(const struct leat_verb *verb, const struct leat_flag *flag, char *value)
 {
 	char *end;
@@ -121,7 +130,7 @@ int leat_flags_parse(const struct leat_verb *verb, const struct leat_flag *flags
 		const struct leat_flag *flag = find_flag(flags, flag_count, text);
 		char *value = strchr(text, '=');
 		if (!flag)
-			return leat_usage(verb, "unknown option %s", text), -1;
+			return unknown_flag(verb, flags, flag_count, text), -1;
 		if (flag->type == LEAT_FLAG_SWITCH) {
 			if (value)
 				return leat_usage(verb, "%s takes no value", flag->name), -1;

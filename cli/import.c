@@ -27,7 +27,7 @@ static void print_json(const struct leat_import_stats *stats)
 
 static void print_text(const struct leat_import_stats *stats)
 {
-	printf("%llu rows", (unsigned long long)stats->rows);
+	printf("%llu row%s", (unsigned long long)stats->rows, leat_s(stats->rows));
 	for (size_t i = 0; i < stats->written_count; i++)
 		printf(", %llu to %s", (unsigned long long)stats->written[i].count, stats->written[i].name);
 	printf(", %llu refused\n", (unsigned long long)stats->refused);

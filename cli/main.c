@@ -36,6 +36,9 @@ int main(int count, char **arguments)
 	for (size_t i = 0; i < LEAT_COUNT_OF(verbs); i++)
 		if (strcmp(verbs[i]->name, arguments[1]) == 0)
 			return verbs[i]->run(count - 2, arguments + 2);
-	fprintf(stderr, "leat: there is no verb '%s'\n\n", arguments[1]);
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < LEAT_COUNT_OF(verbs); i++)
+		leat_guess(&guess, leat_text(arguments[1]), verbs[i]->name);
+	fprintf(stderr, "leat: there is no verb '%s'%s\n\n", arguments[1], leat_guess_hint(&guess));
 	return help(stderr);
 }

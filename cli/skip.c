@@ -15,10 +15,13 @@ struct skip {
 
 static int check_input(const struct leat_pipeline *pipeline, const char *topic, struct leat_fault *fault)
 {
-	for (size_t i = 0; i < pipeline->source_count; i++)
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < pipeline->source_count; i++) {
 		if (strcmp(pipeline->sources[i].topic, topic) == 0)
 			return 0;
-	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline", pipeline->path, topic);
+		leat_guess(&guess, leat_text(topic), pipeline->sources[i].topic);
+	}
+	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline%s", pipeline->path, topic, leat_guess_hint(&guess));
 }
 
 /* With Kafka an instance that has just ended counts as a member for some seconds more. */
@@ -43,7 +46,7 @@ static int move(const struct skip *skip, struct leat_transport *transport, struc
 	char metadata[64];
 	LEAT_TRY(transport->ops->partitions(transport, skip->topic, &partitions, fault));
 	if (partition >= partitions)
-		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partitions", skip->topic, (int)partitions);
+		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partition%s", skip->topic, (int)partitions, leat_s((uint64_t)partitions));
 	LEAT_TRY(transport->ops->bounds(transport, skip->topic, partition, &first, &end, fault));
 	if (offset < first || offset >= end)
 		return leat_fail(fault, LEAT_ECONFIG, "%s[%d] has offsets %lld to %lld, not %lld", skip->topic, (int)partition, (long long)first, (long long)end - 1, (long long)offset);

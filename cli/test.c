@@ -311,7 +311,10 @@ static int verb(int count, char **arguments)
 	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	if (rc < 0)
 		return leat_failed(&fault);
-	printf(test.wrong ? "%zu differences\n" : "as expected\n", test.wrong);
+	if (test.wrong)
+		printf("%zu difference%s\n", test.wrong, leat_s(test.wrong));
+	else
+		printf("as expected\n");
 	return test.wrong ? LEAT_EXIT_FAILED : LEAT_EXIT_OK;
 }
 

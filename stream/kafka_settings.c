@@ -141,6 +141,14 @@ static int check_file(const char *key, const char *path, struct leat_fault *faul
 	return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s holds a secret but others may open it (mode %03o); chmod 600 it", key, path, (unsigned)(about.st_mode & 0777));
 }
 
+static int unknown_setting(const char *key, struct leat_fault *fault)
+{
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < LEAT_COUNT_OF(allowed); i++)
+		leat_guess(&guess, leat_text(key), allowed[i].key);
+	return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set%s", key, leat_guess_hint(&guess));
+}
+
 static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *value, struct leat_fault *fault)
 {
 	char text[256];
@@ -148,7 +156,7 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 		if (strcmp(refused[i].key, key) == 0)
 			return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is not allowed: %s", key, refused[i].why);
 	if (!find_allowed(key))
-		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set", key);
+		return unknown_setting(key, fault);
 	if (rd_kafka_conf_set(scratch, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s", key, text);
 	if (strcmp(key, "message.max.bytes") == 0 && strtol(value, NULL, 10) < MESSAGE_MAX_LEAST)

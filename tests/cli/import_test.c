@@ -170,7 +170,7 @@ static void a_schema_may_be_a_path_from_the_mapping_on(void **state)
 		int status = import_as(fixture, map, "x\n", "");
 		if (status != (i < 2 ? LEAT_EXIT_OK : LEAT_EXIT_USAGE))
 			fail_msg("%s gave %s", map, fixture->out);
-		assert_non_null(strstr(fixture->out, i < 2 ? "1 rows, 1 to t, 0 refused\n" : ".yaml:2: fields: 'n' is a constant that the type of that field cannot hold (schema '"));
+		assert_non_null(strstr(fixture->out, i < 2 ? "1 row, 1 to t, 0 refused\n" : ".yaml:2: fields: 'n' is a constant that the type of that field cannot hold (schema '"));
 	}
 	assert_int_equal(read_topic(fixture, "t", has_id_77, NULL), 2);
 	remove(own);
