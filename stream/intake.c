@@ -128,6 +128,18 @@ static int decode(struct leat_lane *lane, struct leat_intake *intake, const stru
 	return leat_csv_decoder_run(intake->csv, record->value, columns, row, lane->arena);
 }
 
+int leat_intake_explain(const struct leat_rejection *bad, char text[LEAT_DETAIL_MAX])
+{
+	enum leat_bad again = LEAT_BAD_NONE;
+	if (bad->intake->json)
+		again = leat_json_decoder_explain(bad->intake->json, bad->record->value, text, LEAT_DETAIL_MAX);
+	else if (bad->intake->csv)
+		again = leat_csv_decoder_explain(bad->intake->csv, bad->record->value, text, LEAT_DETAIL_MAX);
+	if (strcmp(leat_bad_text(again), bad->reason) != 0)     /* it was refused for something else */
+		text[0] = '\0';
+	return again == LEAT_BAD_NO_MEMORY ? LEAT_ENOMEM : 0;
+}
+
 static uint64_t origin_id(const struct leat_lane *lane, const struct leat_intake *intake, const struct leat_record *record)
 {
 	uint64_t topic = leat_hash(intake->source->topic, strlen(intake->source->topic));

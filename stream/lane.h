@@ -118,6 +118,7 @@ struct leat_sink_run {
 	uint64_t events;
 };
 
+enum { LEAT_DETAIL_MAX = 200 };
 struct leat_rejection { uint32_t arrival, node; const char *stage, *reason; const struct leat_record *record; const struct leat_intake *intake; };
 
 struct leat_reason_count { const char *reason; uint64_t count; };
@@ -228,6 +229,8 @@ int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fau
 void leat_intake_release(struct leat_lane *lane);
 /* Newest time less the lateness, or the smallest mark of a re-keyed input's senders. */
 int64_t leat_intake_watermark(const struct leat_intake *intake);
+/* What of a record that could not be decoded was wrong, where the reason does not say all; else "". LEAT_ENOMEM. */
+int leat_intake_explain(const struct leat_rejection *bad, char text[LEAT_DETAIL_MAX]);
 bool leat_intake_halts(const struct leat_lane *lane, size_t source);
 bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_us);
 

@@ -80,7 +80,7 @@ static void rows_are_mapped_or_refused_by_reason(void **state)
 		"reason=unknown_symbol line=8 [u5;a5;DANCE;2024-01-01;1]\n"
 		"reason=missing_ts line=9 [u6;a6;VIEW;yesterday;1]\n"
 		"reason=no_target line=10 [u7;a7;SKIP;2024-01-01;1]\n"
-		"reason=csv_syntax line=11 [u8;a8]\n");
+		"reason=csv_syntax line=11 detail=the line ends after cell 2 of 5 [u8;a8]\n");
 	close_topics(fixture);
 	assert_int_equal(run_verb(fixture, &leat_verb_tail, "clicks"), 0);
 	const char *second = strstr(fixture->out, "\n") + 1;
@@ -106,6 +106,7 @@ static void json_lines_are_mapped_too(void **state)
 		"fields: { user_id: user, item_id: \"text(n)\", type: \"'VIEW'\", ts: ts }\nto: [ { topic: clicks, schema: click } ]\n",
 		"{\"user\":\"u1\",\"n\":7,\"ts\":5,\"other\":[1]}\n{\"user\":\"u1\",\"n\":\"x\",\"ts\":5}\nnothing\n{\"user\":\"u2\"}\n", "--json"), 0);
 	assert_string_equal(fixture->out, "{\"rows\":4,\"written\":{\"clicks\":1},\"refused\":3,\"reasons\":{\"json_type\":1,\"json_syntax\":1,\"missing_item_id\":1}}\n");
+	letters_are(fixture, "reason=json_type line=2 detail='n' must be long or null [{\"user\":\"u1\",\"n\":\"x\",\"ts\":5}]\nreason=json_syntax line=3 detail=near byte 2 of 7 [nothing]\nreason=missing_item_id line=4 [{\"user\":\"u2\"}]\n");
 }
 
 static void a_mistake_in_the_mapping_is_told_with_its_line(void **state)

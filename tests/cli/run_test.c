@@ -141,6 +141,34 @@ static void the_age_of_a_backlog_is_no_latency(void **state)
 	remove(fixture->path);
 }
 
+static void print_headers(void *self, int32_t partition, const struct leat_record *record)
+{
+	(void)partition;
+	for (uint32_t i = 0; i < record->header_count && i < 2; i++)
+		leat_buffer_printf(self, "%.*s=%.*s ", (int)record->headers[i].name.length, (const char *)record->headers[i].name.data, (int)record->headers[i].value.length, (const char *)record->headers[i].value.data);
+}
+
+static void a_dead_letter_names_the_field_that_is_wrong(void **state)
+{
+	struct fixture *fixture = *state;
+	char line[200];
+	struct leat_buffer headers = { 0 };
+	send_record(fixture, "t", 0, &(struct leat_record){ .timestamp_ms = 1700000000000, .key = leat_text("k"), .value = leat_text("{\"n\":\"one\"}") });
+	close_topics(fixture);
+	snprintf(line, sizeof line, "%s --until-end --quiet", write_file(fixture, "yaml", pipeline));
+	assert_int_equal(run_verb(fixture, &leat_verb_run, line), 0);
+	assert_non_null(strstr(fixture->out, "decode: an event of t[0] at offset 0 is bad: json_type: 'n' must be long\n"));
+	read_topic(fixture, "first.dead-letters", print_headers, &headers);
+	leat_buffer_append(&headers, "", 1);
+	assert_string_equal((const char *)headers.data, "leat.reason=json_type leat.detail='n' must be long ");
+	leat_buffer_free(&headers);
+	close_topics(fixture);
+	snprintf(line, sizeof line, "%s --until-end --quiet --set sources.in.on_bad=halt --set pipeline=second", fixture->path);
+	assert_int_equal(run_verb(fixture, &leat_verb_run, line), LEAT_EXIT_FAILED);
+	assert_non_null(strstr(fixture->out, "stops at offset 0: json_type: 'n' must be long (on_bad: halt)"));
+	remove(fixture->path);
+}
+
 static void graph_takes_set(void **state)
 {
 	struct fixture *fixture = *state;
@@ -160,6 +188,7 @@ static void test_names_the_sources_and_sinks_there_are(void **state)
 	static const struct { const char *given, *expected, *said; int status; } cases[] = {
 		{ "{\"source\":\"in\",\"value\":{\"n\":1}}\n", "{\"sink\":\"out\",\"value\":{\"n\":1}}\n", "as expected\n", LEAT_EXIT_OK },
 		{ "\n{\"source\":\"inn\",\"value\":{\"n\":1}}\n", "", ".given:2: there is no source 'inn'; there are: in\n", LEAT_EXIT_USAGE },
+		{ "{\"source\":\"in\",\"value\":{\"n\":\"one\"}}\n", "{\"sink\":\"dead_letters\",\"reason\":\"json_type\"}\n", "as expected\n", LEAT_EXIT_OK },
 		{ "{\"value\":{\"n\":1}}\n", "", ".given:1: needs \"source\": one of in\n", LEAT_EXIT_USAGE },
 		{ "{\"source\":\"in\"}\n", "", ".given:1: needs \"value\"\n", LEAT_EXIT_USAGE },
 		{ "{\"source\":\"in\",\"value\":{\"n\":1}}\n", "{\"sink\":\"out\",\"value\":{\"n\":2}}\n", "\n1 difference\n", LEAT_EXIT_FAILED },
@@ -186,7 +215,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(the_shop_gets_a_decision_for_every_event_from_the_first_on), TEST(check_warns_of_a_pipeline_without_sinks), TEST(check_warns_of_a_record_that_names_no_column), TEST(check_counts_what_the_pipeline_names_itself),
-		TEST(what_is_mistyped_is_guessed), TEST(the_age_of_a_backlog_is_no_latency), TEST(graph_takes_set), TEST(test_names_the_sources_and_sinks_there_are),
+		TEST(what_is_mistyped_is_guessed), TEST(a_dead_letter_names_the_field_that_is_wrong), TEST(the_age_of_a_backlog_is_no_latency), TEST(graph_takes_set), TEST(test_names_the_sources_and_sinks_there_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
