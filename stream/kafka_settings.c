@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { ALL = KAFKA_CONSUMERS | KAFKA_PRODUCERS, MESSAGE_MAX_LEAST = 65536, MESSAGE_HEAD = 128 };   /* a batch's header and a record's, rounded up */
 
@@ -136,7 +137,7 @@ bool leat_kafka_setting_secret(const char *key)
 static int check_file(const char *key, const char *path, struct leat_fault *fault)
 {
 	struct stat about;
-	if (!is_among(secret_files, LEAT_COUNT_OF(secret_files), key) || stat(path, &about) != 0 || !(about.st_mode & 077))
+	if (!is_among(secret_files, LEAT_COUNT_OF(secret_files), key) || stat(path, &about) != 0 || leat_file_secret(about.st_mode, about.st_uid, geteuid()))
 		return 0;
 	return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s holds a secret but others may open it (mode %03o); chmod 600 it", key, path, (unsigned)(about.st_mode & 0777));
 }

@@ -553,6 +553,6 @@ void leat_pipeline_print_options(FILE *out)
 	leat_kafka_settings_print(out);
 	fprintf(out, ".\nSecrets (");
 	leat_kafka_secrets_print(out);
-	fprintf(out, ") are written as `\"${file:/path}\"` or `\"${env:NAME}\"`, never as they are; files that hold secrets must be open to their owner only (`chmod 600`).\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
+	fprintf(out, ") are written as `\"${file:/path}\"` or `\"${env:NAME}\"`, never as they are; files that hold secrets must be open to their owner only (`chmod 600`), or be root's and readable by the group of a process that is not root (mode 0440, as Kubernetes mounts them with `fsGroup`).\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
 	leat_fields_print(out);
 }
