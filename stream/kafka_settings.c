@@ -233,6 +233,14 @@ void kafka_settings_free(struct leat_kafka *kafka)
 	leat_free(kafka->settings);
 }
 
+/* A new broker's transaction coordinator loads for a moment; who waits for the id in vain for long is told so by the transport. */
+static bool expected(const char *facility, const char *text)
+{
+	static const char end[] = ": retrying";
+	size_t length = strlen(text);
+	return strcmp(facility, "GETPID") == 0 && length >= sizeof end - 1 && strcmp(text + length - (sizeof end - 1), end) == 0;
+}
+
 /* librdkafka's facility is a constant string, so its address limits the rate of each kind of line by itself. */
 void kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -242,6 +250,8 @@ void kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const
 		leat_log(LEAT_INFO, "%s: %s: %s", rd_kafka_name(rk), facility, text);
 		return;
 	}
+	if (expected(facility, text))
+		return;
 	enum leat_level mine = level <= 3 ? LEAT_ERROR : level == 4 ? LEAT_WARNING : LEAT_INFO;
 	leat_log_seldom(mine, facility, 10000, "kafka client: %s: %s", facility, text);
 }
