@@ -43,7 +43,7 @@ static int check(int count, char **arguments)
 	bool json = false;
 	const struct leat_flag flags[] = {
 		{ "--set", LEAT_FLAG_LIST, overrides, "PATH=VALUE: another value for one setting, e.g. sinks.decisions.topic=x" },
-		{ "--json", LEAT_FLAG_SWITCH, &json, "print what was found as JSON" },
+		{ "--json", LEAT_FLAG_SWITCH, &json, "the numbers of sources, operators and sinks as JSON" },
 	};
 	struct leat_pipeline *pipeline;
 	int left = leat_flags_parse(&leat_verb_check, flags, LEAT_COUNT_OF(flags), count, arguments);
@@ -57,7 +57,8 @@ static int check(int count, char **arguments)
 	leat_pipeline_free(pipeline);
 	return LEAT_EXIT_OK;
 }
-const struct leat_verb leat_verb_check = { "check", "PIPELINE [--set PATH=VALUE]", "checks a pipeline file whole, without starting anything", check, NULL };
+const struct leat_verb leat_verb_check = { "check", "PIPELINE [--set PATH=VALUE] [--json]", "checks a pipeline file whole, without starting anything", check,
+	"What is wrong is told with file and line, status 2; what is right, but hardly meant, is warned of." };
 
 static int graph(int count, char **arguments)
 {

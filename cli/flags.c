@@ -49,7 +49,7 @@ int leat_failed(const struct leat_fault *fault)
 
 static void print_help(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count)
 {
-	printf("leat %s %s\n%s\n\n", verb->name, verb->arguments, verb->help);
+	printf("usage: leat %s %s\n%s\n\n", verb->name, verb->arguments, verb->help);
 	for (size_t i = 0; i < flag_count; i++)
 		printf("  %-22s %s\n", flags[i].name, flags[i].help);
 	if (verb->more)

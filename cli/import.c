@@ -102,5 +102,5 @@ out:
 const struct leat_verb leat_verb_import = {
 	"import", "FILE --mapping FILE.yaml (--brokers HOST:PORT | --config FILE | --embedded FOLDER) [options]", "loads CSV, JSON lines or Avro container files into topics", verb,
 	"FILE may be packed by gzip or xz. Rows that a rule refuses, or that cannot be read, are counted by reason and go to the dead-letter topic with the original line and the\n"
-	"headers reason, file and line. pipelines/import/ holds mappings to copy; cli/README.md says what may stand in one."
+	"headers reason, file and line; when that is every row, the status is 1. pipelines/import/ holds mappings to copy; cli/README.md says what may stand in one."
 };

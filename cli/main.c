@@ -17,7 +17,7 @@ static int help(FILE *out)
 	fprintf(out, "leat %s: clicks and purchases from Kafka to decisions, exactly once\n\n", LEAT_VERSION);
 	for (size_t i = 0; i < LEAT_COUNT_OF(verbs); i++)
 		fprintf(out, "  leat %-10s %s\n", verbs[i]->name, verbs[i]->help);
-	fprintf(out, "\n`leat VERB --help` says more. Exit status: 0 ok, 1 failed, 2 wrong usage or configuration.\n");
+	fprintf(out, "\n`leat VERB --help` says more, `leat --version` which one this is. Exit status: 0 ok, 1 failed, 2 wrong usage or configuration.\n");
 	return out == stdout ? LEAT_EXIT_OK : LEAT_EXIT_USAGE;
 }
 

@@ -82,7 +82,7 @@ static int verb(int count, char **arguments)
 		{ "--partition", LEAT_FLAG_NUMBER, &skip.partition, "N: its partition" },
 		{ "--offset", LEAT_FLAG_NUMBER, &skip.offset, "N: the record to leave out; all before it that are not processed yet are left out too" },
 		{ "--embedded", LEAT_FLAG_TEXT, &skip.embedded, "FOLDER: topics and state in this folder" },
-		{ "--brokers", LEAT_FLAG_TEXT, &skip.brokers, "HOST:PORT[,...]: Kafka; default: the pipeline's" },
+		{ "--brokers", LEAT_FLAG_TEXT, &skip.brokers, "HOST:PORT[,...]: Kafka; default: the pipeline's kafka: brokers:" },
 		{ "--set", LEAT_FLAG_LIST, skip.overrides, "PATH=VALUE: as given to run" },
 	};
 	struct leat_fault fault = { 0 };
@@ -104,6 +104,6 @@ static int verb(int count, char **arguments)
 }
 
 const struct leat_verb leat_verb_skip = {
-	"skip", "PIPELINE --topic TOPIC --partition N --offset N (--brokers HOST:PORT | --embedded FOLDER)", "leaves out a record that a pipeline cannot get over", verb,
+	"skip", "PIPELINE --topic TOPIC --partition N --offset N [--brokers HOST:PORT | --embedded FOLDER]", "leaves out a record that a pipeline cannot get over", verb,
 	"Every instance must be stopped; of one that has just ended Kafka hears after its session time-out (6 s), which is waited for. The pipeline then begins behind that record; what it holds in its state stays."
 };
