@@ -70,8 +70,14 @@ int leat_buffer_printf(struct leat_buffer *buffer, const char *format, ...) __at
 void leat_buffer_free(struct leat_buffer *buffer);
 
 /* ---- files (base/file.c) ---- */
-/* Appends the regular file @path, at most @max bytes, and a NUL that is not counted. @secret: refuses one that others can read. LEAT_ECONFIG, LEAT_ENOMEM. */
+/* Appends the regular file @path, at most @max bytes, and a NUL that is not counted. @secret: refuses one that leat_file_secret() does not take. LEAT_ECONFIG, LEAT_ENOMEM. */
 int leat_file_read(const char *path, size_t max, bool secret, struct leat_buffer *out, struct leat_fault *fault);
+
+/*
+ * Is a file of this mode and owner fit to hold a secret of process @reader (user ids)? It is open to its owner only; or it is root's and a reader that is not root
+ * comes to it by its group, as Kubernetes mounts secrets: it could read it in no other way.
+ */
+bool leat_file_secret(unsigned mode, unsigned owner, unsigned reader);
 
 /* ---- hashes (base/hash.c) ---- */
 uint64_t leat_hash(const void *data, size_t length);             /* XXH3, in-memory tables; not stored */
@@ -88,6 +94,16 @@ static inline uint64_t leat_mix(uint64_t z)
 	z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
 	return z ^ (z >> 31);
 }
+
+/* ---- guesses (base/guess.c): the closest of the names that were looked at, for "did you mean". Zeroed at first; any thread. ---- */
+struct leat_guess {
+	const char *name;        /* NULL: none is near; borrowed */
+	size_t distance;
+	char hint[96];
+};
+void leat_guess(struct leat_guess *guess, struct leat_bytes wanted, const char *name);
+/* "; did you mean 'x'?" or "", in @guess. */
+const char *leat_guess_hint(struct leat_guess *guess);
 
 /* ---- clock (base/clock.c): time is a parameter. NULL means the real clocks. ---- */
 struct leat_clock {

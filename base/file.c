@@ -6,6 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool leat_file_secret(unsigned mode, unsigned owner, unsigned reader)
+{
+	bool by_group = owner == 0 && reader != 0;
+	return !(mode & (by_group ? 037u : 077u));
+}
+
 static int check_file(int fd, const char *path, bool secret, struct leat_fault *fault)
 {
 	struct stat about;
@@ -13,7 +19,7 @@ static int check_file(int fd, const char *path, bool secret, struct leat_fault *
 		return leat_fail(fault, LEAT_ECONFIG, "%s: %s", path, strerror(errno));
 	if (!S_ISREG(about.st_mode))
 		return leat_fail(fault, LEAT_ECONFIG, "%s: not a regular file", path);
-	if (secret && (about.st_mode & 077))
+	if (secret && !leat_file_secret(about.st_mode, about.st_uid, geteuid()))
 		return leat_fail(fault, LEAT_ECONFIG, "%s: holds a secret but others may open it (mode %03o); chmod 600 it", path,
 				 (unsigned)(about.st_mode & 0777));
 	return 0;

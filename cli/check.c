@@ -25,13 +25,25 @@ static void warn(const struct leat_pipeline *pipeline, const char *path)
 	}
 }
 
+/* Internal topics that operators read are no sources of the pipeline. */
+static void print_counts(const struct leat_pipeline *pipeline, bool json)
+{
+	size_t sources = 0, operators = pipeline->node_count, sinks = pipeline->sink_count;
+	for (size_t i = 0; i < pipeline->source_count; i++)
+		sources += pipeline->sources[i].rekey < 0 && !pipeline->sources[i].deltas;
+	if (json)
+		printf("{\"pipeline\":\"%s\",\"sources\":%zu,\"operators\":%zu,\"sinks\":%zu}\n", pipeline->name, sources, operators, sinks);
+	else
+		printf("%s is right: %zu source%s, %zu operator%s, %zu sink%s\n", pipeline->name, sources, leat_s(sources), operators, leat_s(operators), sinks, leat_s(sinks));
+}
+
 static int check(int count, char **arguments)
 {
 	const char *overrides[64] = { NULL };
 	bool json = false;
 	const struct leat_flag flags[] = {
 		{ "--set", LEAT_FLAG_LIST, overrides, "PATH=VALUE: another value for one setting, e.g. sinks.decisions.topic=x" },
-		{ "--json", LEAT_FLAG_SWITCH, &json, "print what was found as JSON" },
+		{ "--json", LEAT_FLAG_SWITCH, &json, "the numbers of sources, operators and sinks as JSON" },
 	};
 	struct leat_pipeline *pipeline;
 	int left = leat_flags_parse(&leat_verb_check, flags, LEAT_COUNT_OF(flags), count, arguments);
@@ -40,13 +52,13 @@ static int check(int count, char **arguments)
 	int status = load(&leat_verb_check, left, arguments, overrides, &pipeline);
 	if (status)
 		return status;
-	printf(json ? "{\"pipeline\":\"%s\",\"sources\":%zu,\"operators\":%zu,\"sinks\":%zu}\n" : "%s is right: %zu sources, %zu operators, %zu sinks\n",
-	       pipeline->name, pipeline->source_count, pipeline->node_count, pipeline->sink_count);
+	print_counts(pipeline, json);
 	warn(pipeline, arguments[0]);
 	leat_pipeline_free(pipeline);
 	return LEAT_EXIT_OK;
 }
-const struct leat_verb leat_verb_check = { "check", "PIPELINE [--set PATH=VALUE]", "checks a pipeline file whole, without starting anything", check, NULL };
+const struct leat_verb leat_verb_check = { "check", "PIPELINE [--set PATH=VALUE] [--json]", "checks a pipeline file whole, without starting anything", check,
+	"What is wrong is told with file and line, status 2; what is right, but hardly meant, is warned of." };
 
 static int graph(int count, char **arguments)
 {
@@ -118,6 +130,14 @@ static const struct leat_operator *find_operator(const char *name)
 	return NULL;
 }
 
+static int unknown_operator(const char *name)
+{
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; leat_operators[i]; i++)
+		leat_guess(&guess, leat_text(name), leat_operators[i]->name);
+	return leat_usage(&leat_verb_operators, "there is no operator '%s'%s", name, leat_guess_hint(&guess));
+}
+
 static int operators(int count, char **arguments)
 {
 	bool markdown = false;
@@ -131,7 +151,7 @@ static int operators(int count, char **arguments)
 	}
 	for (int k = 0; k < left; k++)
 		if (!find_operator(arguments[k]))
-			return leat_usage(&leat_verb_operators, "there is no operator '%s'", arguments[k]);
+			return unknown_operator(arguments[k]);
 	for (int k = 0; k < left; k++)
 		print_operator(find_operator(arguments[k]));
 	if (left > 0)

@@ -32,6 +32,11 @@ struct leat_range {
 int leat_ranges_check(const struct leat_verb *verb, const struct leat_range *ranges, size_t count);
 /* @value unless it was not given. */
 double leat_number_or(double value, double otherwise);
+/* The ending of a word of which there are @count. */
+static inline const char *leat_s(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
 int leat_usage(const struct leat_verb *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "leat: text" and gives the exit status that belongs to the code. */
 int leat_failed(const struct leat_fault *fault);

@@ -49,7 +49,7 @@ int leat_failed(const struct leat_fault *fault)
 
 static void print_help(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count)
 {
-	printf("leat %s %s\n%s\n\n", verb->name, verb->arguments, verb->help);
+	printf("usage: leat %s %s\n%s\n\n", verb->name, verb->arguments, verb->help);
 	for (size_t i = 0; i < flag_count; i++)
 		printf("  %-22s %s\n", flags[i].name, flags[i].help);
 	if (verb->more)
@@ -64,6 +64,15 @@ static const struct leat_flag *find_flag(const struct leat_flag *flags, size_t f
 		if (strlen(flags[i].name) == length && strncmp(flags[i].name, text, length) == 0)
 			return &flags[i];
 	return NULL;
+}
+
+static int unknown_flag(const struct leat_verb *verb, const struct leat_flag *flags, size_t flag_count, const char *text)
+{
+	struct leat_guess guess = { 0 };
+	size_t length = strcspn(text, "=");
+	for (size_t i = 0; i < flag_count; i++)
+		leat_guess(&guess, leat_bytes(text, length), flags[i].name);
+	return leat_usage(verb, "unknown option %.*s%s", (int)length, text, leat_guess_hint(&guess));
 }
 
 static int set_flag(const struct leat_verb *verb, const struct leat_flag *flag, char *value)
@@ -121,7 +130,7 @@ int leat_flags_parse(const struct leat_verb *verb, const struct leat_flag *flags
 		const struct leat_flag *flag = find_flag(flags, flag_count, text);
 		char *value = strchr(text, '=');
 		if (!flag)
-			return leat_usage(verb, "unknown option %s", text), -1;
+			return unknown_flag(verb, flags, flag_count, text), -1;
 		if (flag->type == LEAT_FLAG_SWITCH) {
 			if (value)
 				return leat_usage(verb, "%s takes no value", flag->name), -1;

@@ -35,7 +35,7 @@ static void print_stats(const struct leat_shop_stats *stats, bool json)
 	for (int i = 1; i < LEAT_SHOP_DIRTS; i++)
 		dirt[i - 1] = leat_shop_dirt_name((enum leat_shop_dirt)i);
 	printf(json ? "{\"events\":%llu,\"late\":%llu,\"copies\":%llu,\"sessions\":%llu,\"anonymous_sessions\":%llu,\"sign_ins\":%llu,\"decisions\":%llu"
-		    : "%llu events, %llu late, %llu copies, %llu sessions (%llu anonymous, %llu signed in), %llu decisions answered",
+		    : "events: %llu, late %llu, copies %llu; sessions: %llu (anonymous %llu, signed in %llu); decisions answered: %llu",
 	       (unsigned long long)stats->events, (unsigned long long)stats->late, (unsigned long long)stats->copies, (unsigned long long)stats->sessions,
 	       (unsigned long long)stats->anonymous_sessions, (unsigned long long)stats->sign_ins, (unsigned long long)stats->decisions);
 	print_counts("topics", topics, stats->topics, LEAT_COUNT_OF(topics), json);
@@ -137,8 +137,11 @@ static int run_rp1(const struct generate *generate, struct leat_fault *fault)
 	double seconds = (double)(leat_clock_mono_us(NULL) - started_us) / 1e6;
 	if (session)
 		ops->session_close(session, rc >= 0);
-	if (rc >= 0)
-		printf(generate->json ? "{\"events\":%llu,\"seconds\":%.3f,\"rate\":%.0f}\n" : "%llu events in %.2f s, %.0f/s\n", (unsigned long long)rp1.made, seconds, (double)rp1.made / LEAT_MAX(seconds, 1e-6));
+	double each_second = (double)rp1.made / LEAT_MAX(seconds, 1e-6);
+	if (rc >= 0 && generate->json)
+		printf("{\"events\":%llu,\"seconds\":%.3f,\"rate\":%.0f}\n", (unsigned long long)rp1.made, seconds, each_second);
+	else if (rc >= 0)
+		printf("%llu event%s in %.2f s, %.0f/s\n", (unsigned long long)rp1.made, leat_s(rp1.made), seconds, each_second);
 	leat_free(batch);
 	return rc;
 }
@@ -178,9 +181,9 @@ static int verb(int count, char **arguments)
 		{ "--brokers", LEAT_FLAG_TEXT, &generate.where.brokers, "HOST:PORT[,...]: Kafka" },
 		{ "--config", LEAT_FLAG_TEXT, &generate.where.config, leat_tool_config_help },
 		{ "--topic-prefix", LEAT_FLAG_TEXT, &generate.prefix, "TEXT: what stands before clicks, purchases, feedback, ads, decisions (shop.)" },
-		{ "--users", LEAT_FLAG_NUMBER, &generate.users, "N (5000; with --rp1 200000)" },
-		{ "--items", LEAT_FLAG_NUMBER, &generate.items, "N (1000; with --rp1 20000)" },
-		{ "--ads", LEAT_FLAG_NUMBER, &generate.ads, "N (200)" },
+		{ "--users", LEAT_FLAG_NUMBER, &generate.users, "N: visitors (5000; with --rp1 200000)" },
+		{ "--items", LEAT_FLAG_NUMBER, &generate.items, "N: things to buy (1000; with --rp1 20000)" },
+		{ "--ads", LEAT_FLAG_NUMBER, &generate.ads, "N: advertisements (200)" },
 		{ "--rate", LEAT_FLAG_NUMBER, &generate.rate, "N: events per second, on average (2000); 0: as fast as possible, events on a clock of their own" },
 		{ "--events", LEAT_FLAG_NUMBER, &generate.events, "N: end after so many events" },
 		{ "--seconds", LEAT_FLAG_NUMBER, &generate.seconds, "N: end after so long" },

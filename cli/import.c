@@ -27,7 +27,7 @@ static void print_json(const struct leat_import_stats *stats)
 
 static void print_text(const struct leat_import_stats *stats)
 {
-	printf("%llu rows", (unsigned long long)stats->rows);
+	printf("%llu row%s", (unsigned long long)stats->rows, leat_s(stats->rows));
 	for (size_t i = 0; i < stats->written_count; i++)
 		printf(", %llu to %s", (unsigned long long)stats->written[i].count, stats->written[i].name);
 	printf(", %llu refused\n", (unsigned long long)stats->refused);
@@ -49,6 +49,8 @@ static int import(struct leat_import *import, const struct leat_tool_where *wher
 		rc = leat_import_run(import, &stats, fault);
 	if (rc >= 0)
 		(json ? print_json : print_text)(&stats);
+	if (rc >= 0 && stats.rows > 0 && stats.refused == stats.rows)
+		rc = leat_fail(fault, LEAT_ESCHEMA, "no row was taken: all of them are in the topic '%s', each with its reason", import->map->dead_letters);
 	leat_map_free(import->map);
 	leat_registry_close(import->registry);
 	leat_free(folder);
@@ -100,5 +102,5 @@ out:
 const struct leat_verb leat_verb_import = {
 	"import", "FILE --mapping FILE.yaml (--brokers HOST:PORT | --config FILE | --embedded FOLDER) [options]", "loads CSV, JSON lines or Avro container files into topics", verb,
 	"FILE may be packed by gzip or xz. Rows that a rule refuses, or that cannot be read, are counted by reason and go to the dead-letter topic with the original line and the\n"
-	"headers reason, file and line. pipelines/import/ holds mappings to copy; cli/README.md says what may stand in one."
+	"headers reason, file and line; when that is every row, the status is 1. pipelines/import/ holds mappings to copy; cli/README.md says what may stand in one."
 };

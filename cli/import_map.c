@@ -23,7 +23,8 @@ static const struct leat_option input_options[] = {
 };
 static const struct leat_option target_options[] = {
 	{ .name = "topic", .type = LEAT_OPTION_TEXT, AT(leat_map_target, topic), .help = "where the events go" },
-	{ .name = "schema", .type = LEAT_OPTION_TEXT, AT(leat_map_target, schema_name), .help = "name of a schema in the schemas folder" },
+	{ .name = "schema", .type = LEAT_OPTION_TEXT, AT(leat_map_target, schema_name), .help = "name of a schema in the schemas folder, or a path ending in .avsc" },
+	{ .name = "schema_id", .type = LEAT_OPTION_INT, AT(leat_map_target, given_id), .fallback = "0", .min = 0, .max = INT32_MAX, .help = "id in the wire header; 0: asked of the registry, or of ids.txt in the schemas folder" },
 	{ .name = "when", .type = LEAT_OPTION_TEXT, AT(leat_map_target, when_text), .optional = true, .help = "expression; only rows for which it is true; default: all" },
 	{ 0 },
 };
@@ -343,6 +344,16 @@ static int compile_target(const struct leat_map *map, struct leat_map_target *ta
 	return leat_encoder_compile(&target->encoder, target->schema, slots, fields, fault);
 }
 
+/* A name of the schemas folder, or a path ending in .avsc, which begins where the mapping file lies. */
+static char *schema_path(const struct leat_map *map, const char *name, const char *schemas)
+{
+	const char *file = leat_yaml_path(map->file), *slash = strrchr(file, '/');
+	size_t length = strlen(name);
+	if (length < 5 || strcmp(name + length - 5, ".avsc") != 0)
+		return leat_printf("%s/%s.avsc", schemas, name);
+	return *name == '/' ? leat_strdup(name) : leat_printf("%.*s%s", slash ? (int)(slash - file + 1) : 0, file, name);
+}
+
 static int resolve_target(struct leat_map *map, const struct leat_yaml *node, const char *schemas, struct leat_fault *fault)
 {
 	struct leat_map_target *target = &map->targets[map->target_count++];
@@ -350,7 +361,7 @@ static int resolve_target(struct leat_map *map, const struct leat_yaml *node, co
 	LEAT_TRY(parse(map, "to", target_options, node, NULL, target, fault));
 	if (target->when_text)
 		LEAT_TRY(compile(map, node, "to: when", target->when_text, LEAT_TYPE_BIT(LEAT_BOOL), &target->when, fault));
-	char *path = leat_printf("%s/%s.avsc", schemas, target->schema_name);
+	char *path = schema_path(map, target->schema_name, schemas);
 	int rc = path ? leat_schema_load(&target->schema, path, &inner) : no_memory(&inner);
 	if (rc >= 0)
 		rc = compile_target(map, target, &inner);
@@ -375,6 +386,73 @@ static int check_fields(const struct leat_map *map, struct leat_fault *fault)
 	return 0;
 }
 
+/* ---- constants: what is the same in every row would be refused in every row ---- */
+
+static void note_read(void *self, int slot)
+{
+	(void)slot;
+	*(bool *)self = true;
+}
+
+/* Has @text a symbol of its own in the enum? Else a sentence about those there are. */
+static int check_symbol(const struct leat_field *field, struct leat_bytes text, struct leat_fault *fault)
+{
+	char symbols[200] = "";
+	size_t used = 0;
+	for (size_t i = 0; field->symbols[i]; i++) {
+		if (leat_bytes_equal(text, leat_text(field->symbols[i])))
+			return 0;
+		if (used < sizeof symbols)
+			used += (size_t)snprintf(symbols + used, sizeof symbols - used, "%s%s", i ? ", " : "", field->symbols[i]);
+	}
+	return leat_fail(fault, LEAT_ECONFIG, "is always '%.*s', but must be one of %s", (int)LEAT_MIN(text.length, 60u), (const char *)text.data, symbols);
+}
+
+/* Whether the schema's own type takes it (int is narrower than what columns hold): a record that is empty but for it tells. */
+static int check_encoded(const struct leat_map_target *target, size_t i, const struct leat_column *value, struct leat_fault *fault)
+{
+	static uint8_t zeros[16];
+	size_t count = leat_schema_count(target->schema);
+	struct leat_column *columns = leat_calloc(count, sizeof *columns);
+	struct leat_buffer out = { 0 };
+	for (size_t k = 0; columns && k < count; k++)
+		columns[k] = k == i ? *value : (struct leat_column){ .type = target->fields[k].type, .width = 1, .data = zeros, .null = zeros };
+	int rc = columns ? leat_encoder_run(target->encoder, columns, 0, &out) : LEAT_ENOMEM;
+	leat_buffer_free(&out);
+	leat_free(columns);
+	return rc == LEAT_ESCHEMA ? leat_fail(fault, LEAT_ECONFIG, "is a constant that the type of that field cannot hold") : rc < 0 ? no_memory(fault) : 0;
+}
+
+static int check_constant(const struct leat_map_target *target, const char *name, const struct leat_column *value, struct leat_fault *fault)
+{
+	long i = leat_schema_find(target->schema, name);
+	if (i < 0)
+		return 0;
+	if (value->null[0])
+		return target->missing[i] ? leat_fail(fault, LEAT_ECONFIG, "is always null, but must have a value") : 0;
+	return target->fields[i].type == LEAT_ENUM ? check_symbol(&target->fields[i], value->bytes[0], fault) : check_encoded(target, (size_t)i, value, fault);
+}
+
+static int check_constants(const struct leat_map *map, struct leat_fault *fault)
+{
+	static uint16_t first[1];
+	const struct leat_batch one = { .row = first, .count = 1 };
+	for (const struct leat_yaml *node = leat_yaml_get(leat_yaml_root(map->file), "fields")->first; node; node = node->next) {
+		const struct leat_expression *expression = map->fields[find_field(map, node->key)].expression;
+		struct leat_fault inner = { 0 };
+		bool reads = false;
+		leat_expression_reads(expression, note_read, &reads);
+		const struct leat_column *value = reads ? NULL : leat_expression_run(expression, &one, map->arena);
+		if (!reads && !value)
+			return no_memory(fault);
+		for (size_t t = 0; value && t < map->target_count; t++)
+			if (check_constant(&map->targets[t], node->key, value, &inner) < 0)
+				return inner.code == LEAT_ENOMEM ? no_memory(fault) :
+				       leat_yaml_fail(map->file, node, fault, "fields: '%s' %s (schema '%s')", node->key, inner.text, map->targets[t].schema_name);
+	}
+	return 0;
+}
+
 int leat_map_resolve(struct leat_map *map, const char *names, const char *schemas, struct leat_fault *fault)
 {
 	const struct leat_yaml *root = leat_yaml_root(map->file), *to = leat_yaml_get(root, "to");
@@ -389,5 +467,6 @@ int leat_map_resolve(struct leat_map *map, const char *names, const char *schema
 			return leat_yaml_fail(map->file, node, fault, "more than %d targets", LEAT_MAP_TARGETS_MAX);
 		LEAT_TRY(resolve_target(map, node, schemas, fault));
 	}
-	return check_fields(map, fault);
+	LEAT_TRY(check_fields(map, fault));
+	return check_constants(map, fault);
 }

@@ -19,6 +19,7 @@ struct leat_map_target {
 	char **missing;                         /* by schema field: the reason when it would be null and must not be; NULL: it may */
 	struct leat_field *fields;              /* by schema field: what the encoder gets               */
 	struct leat_encoder *encoder;
+	int64_t given_id;                       /* 0: asked of the registry                            */
 	int32_t schema_id;
 };
 struct leat_map_rule { struct leat_expression *when; const char *reason; };

@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 #include "stream/operator.h"
 
-enum { BATCH_BYTES = 8 << 20, ARENA_CHUNK = 1 << 20, MEMORY = 32 << 20, SLICES_PER_SECOND = 20 };
+enum { DETAIL_MAX = 200, BATCH_BYTES = 8 << 20, ARENA_CHUNK = 1 << 20, MEMORY = 32 << 20, SLICES_PER_SECOND = 20 };
 
 struct running {
 	const struct leat_import *import;
@@ -231,16 +231,28 @@ static void count_reason(struct leat_import_stats *stats, const char *reason)
 	stats->reason_count = LEAT_MAX(stats->reason_count, i + 1);
 }
 
+/* Of a row that was decoded and then refused by a rule: nothing. */
+static enum leat_bad explain(const struct running *running, size_t row, char detail[DETAIL_MAX])
+{
+	const struct leat_input_record *record = &running->records[row];
+	detail[0] = '\0';
+	if (record->too_large || running->avro)
+		return LEAT_BAD_NONE;
+	return running->json ? leat_json_decoder_explain(running->json, record->bytes, detail, DETAIL_MAX) : leat_csv_decoder_explain(running->csv, record->bytes, detail, DETAIL_MAX);
+}
+
 static int send_refused(struct running *running, size_t row, struct leat_fault *fault)
 {
 	const struct leat_input_record *record = &running->records[row];
-	char line[24], key[300];
+	char line[24], key[300], detail[DETAIL_MAX];
 	snprintf(line, sizeof line, "%lld", (long long)record->line);
 	snprintf(key, sizeof key, "%s:%s", running->name, line);
+	if (explain(running, row, detail) == LEAT_BAD_NO_MEMORY)
+		return no_memory(fault);
 	const struct leat_header headers[] = {
-		{ leat_text("reason"), leat_text(running->refused[row]) }, { leat_text("file"), leat_text(running->name) }, { leat_text("line"), leat_text(line) },
+		{ leat_text("reason"), leat_text(running->refused[row]) }, { leat_text("file"), leat_text(running->name) }, { leat_text("line"), leat_text(line) }, { leat_text("detail"), leat_text(detail) },
 	};
-	const struct leat_record letter = { .timestamp_ms = -1, .key = leat_text(key), .value = record->bytes, .headers = headers, .header_count = LEAT_COUNT_OF(headers) };
+	const struct leat_record letter = { .timestamp_ms = -1, .key = leat_text(key), .value = record->bytes, .headers = headers, .header_count = LEAT_COUNT_OF(headers) - !detail[0] };
 	count_reason(running->stats, running->refused[row]);
 	return running->ops->session_send(running->session, running->map->dead_letters, -1, &letter, 0, fault);
 }
@@ -341,6 +353,17 @@ static int open_decoder(struct running *running, struct leat_fault *fault)
 	return columns ? leat_csv_decoder_open(&running->csv, map->row_schema, columns, map->input.separator[0], slots, fault) : no_memory(fault);
 }
 
+static int find_id(const struct running *running, struct leat_map_target *target, struct leat_fault *fault)
+{
+	target->schema_id = (int32_t)target->given_id;
+	if (target->given_id)
+		return 0;
+	char *subject = leat_printf("%s-value", target->topic);
+	int rc = subject ? leat_registry_register(running->import->registry, subject, leat_schema_json(target->schema), &target->schema_id, fault) : no_memory(fault);
+	leat_free(subject);
+	return rc;
+}
+
 static int open_targets(struct running *running, struct leat_fault *fault)
 {
 	struct leat_map *map = running->map;
@@ -349,10 +372,7 @@ static int open_targets(struct running *running, struct leat_fault *fault)
 	for (size_t i = 0; i < map->target_count; i++) {
 		struct leat_map_target *target = &map->targets[i];
 		LEAT_TRY(leat_tool_topic_kept(transport, target->topic, (int32_t)map->partitions, fault));
-		char *subject = leat_printf("%s-value", target->topic);
-		int rc = subject ? leat_registry_register(running->import->registry, subject, leat_schema_json(target->schema), &target->schema_id, fault) : no_memory(fault);
-		leat_free(subject);
-		LEAT_TRY(rc);
+		LEAT_TRY(find_id(running, target, fault));
 		running->views[i] = leat_calloc(leat_schema_count(target->schema), sizeof(struct leat_column));
 		if (!running->views[i])
 			return no_memory(fault);

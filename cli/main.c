@@ -17,7 +17,7 @@ static int help(FILE *out)
 	fprintf(out, "leat %s: clicks and purchases from Kafka to decisions, exactly once\n\n", LEAT_VERSION);
 	for (size_t i = 0; i < LEAT_COUNT_OF(verbs); i++)
 		fprintf(out, "  leat %-10s %s\n", verbs[i]->name, verbs[i]->help);
-	fprintf(out, "\n`leat VERB --help` says more. Exit status: 0 ok, 1 failed, 2 wrong usage or configuration.\n");
+	fprintf(out, "\n`leat VERB --help` says more, `leat --version` which one this is. Exit status: 0 ok, 1 failed, 2 wrong usage or configuration.\n");
 	return out == stdout ? LEAT_EXIT_OK : LEAT_EXIT_USAGE;
 }
 
@@ -36,6 +36,9 @@ int main(int count, char **arguments)
 	for (size_t i = 0; i < LEAT_COUNT_OF(verbs); i++)
 		if (strcmp(verbs[i]->name, arguments[1]) == 0)
 			return verbs[i]->run(count - 2, arguments + 2);
-	fprintf(stderr, "leat: there is no verb '%s'\n\n", arguments[1]);
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < LEAT_COUNT_OF(verbs); i++)
+		leat_guess(&guess, leat_text(arguments[1]), verbs[i]->name);
+	fprintf(stderr, "leat: there is no verb '%s'%s\n\n", arguments[1], leat_guess_hint(&guess));
 	return help(stderr);
 }

@@ -73,12 +73,12 @@ static int verb(int count, char **arguments)
 {
 	struct run run = { .seconds = NAN, .shop_rate = 2000 };
 	const struct leat_flag flags[] = {
-		{ "--brokers", LEAT_FLAG_TEXT, &run.brokers, "HOST:PORT[,...]: Kafka" },
+		{ "--brokers", LEAT_FLAG_TEXT, &run.brokers, "HOST:PORT[,...]: Kafka; default: the pipeline's kafka: brokers:" },
 		{ "--embedded", LEAT_FLAG_TEXT, &run.embedded, "FOLDER: topics and state in this folder instead of Kafka" },
 		{ "--state", LEAT_FLAG_TEXT, &run.state, "FOLDER: local state with Kafka; default $LEAT_STATE, else ~/.local/state/leat" },
 		{ "--instance", LEAT_FLAG_TEXT, &run.instance, "NAME: which instance this is; default the first free <host>-N" },
-		{ "--set", LEAT_FLAG_LIST, run.overrides, "PATH=VALUE: another value for one setting, e.g. commit_ms=20" },
-		{ "--seconds", LEAT_FLAG_NUMBER, &run.seconds, "N: end by itself after N seconds" },
+		{ "--set", LEAT_FLAG_LIST, run.overrides, "PATH=VALUE: another value for one setting, e.g. commit_ms=20; up to 63 times" },
+		{ "--seconds", LEAT_FLAG_NUMBER, &run.seconds, "N: end by itself after N seconds; with status 1 if Kafka could not be reached in them" },
 		{ "--until-end", LEAT_FLAG_SWITCH, &run.until_end, "end when every input has been read to its end" },
 		{ "--shop", LEAT_FLAG_SWITCH, &run.shop, "run the simulated shop beside the pipeline: it clicks, buys and answers decisions" },
 		{ "--shop-rate", LEAT_FLAG_NUMBER, &run.shop_rate, "N: events per second of the shop (2000)" },
@@ -102,4 +102,8 @@ static int verb(int count, char **arguments)
 	return run_it(&run, arguments[0]);
 }
 
-const struct leat_verb leat_verb_run = { "run", "PIPELINE (--brokers HOST:PORT | --embedded FOLDER) [options]", "runs a pipeline", verb, NULL };
+const struct leat_verb leat_verb_run = {
+	"run", "PIPELINE [--brokers HOST:PORT | --embedded FOLDER] [options]", "runs a pipeline", verb,
+	"Each second: the newest decision (of the first sink), and a line: events and decisions per second, p99 from a record's timestamp to its commit (- while only records are read\n"
+	"that are older than this run), lag, bad events, tasks that run here and all there are. With Kafka: run once more beside it, it shares the tasks. Ctrl-C ends it in order, a second one at once."
+};

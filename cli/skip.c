@@ -15,10 +15,13 @@ struct skip {
 
 static int check_input(const struct leat_pipeline *pipeline, const char *topic, struct leat_fault *fault)
 {
-	for (size_t i = 0; i < pipeline->source_count; i++)
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < pipeline->source_count; i++) {
 		if (strcmp(pipeline->sources[i].topic, topic) == 0)
 			return 0;
-	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline", pipeline->path, topic);
+		leat_guess(&guess, leat_text(topic), pipeline->sources[i].topic);
+	}
+	return leat_fail(fault, LEAT_ECONFIG, "%s: %s is no input of this pipeline%s", pipeline->path, topic, leat_guess_hint(&guess));
 }
 
 /* With Kafka an instance that has just ended counts as a member for some seconds more. */
@@ -43,7 +46,7 @@ static int move(const struct skip *skip, struct leat_transport *transport, struc
 	char metadata[64];
 	LEAT_TRY(transport->ops->partitions(transport, skip->topic, &partitions, fault));
 	if (partition >= partitions)
-		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partitions", skip->topic, (int)partitions);
+		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partition%s", skip->topic, (int)partitions, leat_s((uint64_t)partitions));
 	LEAT_TRY(transport->ops->bounds(transport, skip->topic, partition, &first, &end, fault));
 	if (offset < first || offset >= end)
 		return leat_fail(fault, LEAT_ECONFIG, "%s[%d] has offsets %lld to %lld, not %lld", skip->topic, (int)partition, (long long)first, (long long)end - 1, (long long)offset);
@@ -79,7 +82,7 @@ static int verb(int count, char **arguments)
 		{ "--partition", LEAT_FLAG_NUMBER, &skip.partition, "N: its partition" },
 		{ "--offset", LEAT_FLAG_NUMBER, &skip.offset, "N: the record to leave out; all before it that are not processed yet are left out too" },
 		{ "--embedded", LEAT_FLAG_TEXT, &skip.embedded, "FOLDER: topics and state in this folder" },
-		{ "--brokers", LEAT_FLAG_TEXT, &skip.brokers, "HOST:PORT[,...]: Kafka; default: the pipeline's" },
+		{ "--brokers", LEAT_FLAG_TEXT, &skip.brokers, "HOST:PORT[,...]: Kafka; default: the pipeline's kafka: brokers:" },
 		{ "--set", LEAT_FLAG_LIST, skip.overrides, "PATH=VALUE: as given to run" },
 	};
 	struct leat_fault fault = { 0 };
@@ -101,6 +104,6 @@ static int verb(int count, char **arguments)
 }
 
 const struct leat_verb leat_verb_skip = {
-	"skip", "PIPELINE --topic TOPIC --partition N --offset N (--brokers HOST:PORT | --embedded FOLDER)", "leaves out a record that a pipeline cannot get over", verb,
+	"skip", "PIPELINE --topic TOPIC --partition N --offset N [--brokers HOST:PORT | --embedded FOLDER]", "leaves out a record that a pipeline cannot get over", verb,
 	"Every instance must be stopped; of one that has just ended Kafka hears after its session time-out (6 s), which is waited for. The pipeline then begins behind that record; what it holds in its state stays."
 };

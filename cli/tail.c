@@ -147,7 +147,7 @@ static int tail_all(struct tail *tail, struct leat_fault *fault)
 	if (partitions == 0)
 		return 0;
 	if (tail->partition >= partitions)
-		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partitions", tail->topic, (int)partitions);
+		return leat_fail(fault, LEAT_ECONFIG, "%s has only %d partition%s", tail->topic, (int)partitions, leat_s((uint64_t)partitions));
 	if (tail->partition >= 0) {
 		first = (int32_t)tail->partition;
 		partitions = first + 1;

@@ -73,6 +73,13 @@ static const struct leat_source *find_source(const struct leat_pipeline *pipelin
 	return NULL;
 }
 
+static int does_not_fit(const struct leat_source *source, const struct leat_json_decoder *decoder, const char *json, struct leat_fault *fault)
+{
+	char detail[200];
+	enum leat_bad bad = leat_json_decoder_explain(decoder, leat_text(json), detail, sizeof detail);
+	return leat_fail(fault, LEAT_ECONFIG, "the value does not fit the schema of source '%s': %s%s%s", source->name, leat_bad_text(bad), detail[0] ? ": " : "", detail);
+}
+
 /* The JSON value as an Avro body with a wire header, by the source's own schema. */
 static int to_avro(struct test *test, const struct leat_source *source, const char *json, struct leat_buffer *out, struct leat_fault *fault)
 {
@@ -99,7 +106,7 @@ static int to_avro(struct test *test, const struct leat_source *source, const ch
 	enum leat_bad bad = leat_json_decoder_run(decoder, leat_text(json), columns, 0, arena);
 	leat_wire_write(header, id);
 	if (bad)
-		rc = leat_fail(fault, LEAT_ECONFIG, "the value does not fit the schema of source '%s': %s", source->name, leat_bad_text(bad));
+		rc = does_not_fit(source, decoder, json, fault);
 	else if ((rc = leat_buffer_append(out, header, sizeof header)) >= 0)
 		rc = leat_encoder_run(encoder, columns, 0, out);
 out:
@@ -311,7 +318,10 @@ static int verb(int count, char **arguments)
 	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	if (rc < 0)
 		return leat_failed(&fault);
-	printf(test.wrong ? "%zu differences\n" : "as expected\n", test.wrong);
+	if (test.wrong)
+		printf("%zu difference%s\n", test.wrong, leat_s(test.wrong));
+	else
+		printf("as expected\n");
 	return test.wrong ? LEAT_EXIT_FAILED : LEAT_EXIT_OK;
 }
 

@@ -1,4 +1,5 @@
 /* The status line: events and decisions per second, latency, lag, and how well the factors recommend beside popularity, shown even where they lose. */
+#include "cli/cli.h"
 #include "cli/watch.h"
 
 #include <stdlib.h>
@@ -108,12 +109,20 @@ static void read_decisions(struct leat_watch *watch)
 
 /* ---- lines ---- */
 
+/* Records that were there before their task began say nothing of how fast it is. */
+static const char *latency(char text[24], int64_t ms, const char *none)
+{
+	snprintf(text, 24, "%lld", (long long)ms);
+	return ms < 0 ? none : text;
+}
+
 static void print_json(struct leat_watch *watch, const struct leat_look *look, double events, double outputs)
 {
 	struct quality quality;
-	printf("{\"events\":%llu,\"decisions\":%llu,\"events_per_s\":%.0f,\"decisions_per_s\":%.0f,\"p50_ms\":%lld,\"p99_ms\":%lld,\"lag_events\":%lld,\"lag_s\":%.3f,\"bad\":%llu,"
+	char p50[24], p99[24];
+	printf("{\"events\":%llu,\"decisions\":%llu,\"events_per_s\":%.0f,\"decisions_per_s\":%.0f,\"p50_ms\":%s,\"p99_ms\":%s,\"lag_events\":%lld,\"lag_s\":%.3f,\"bad\":%llu,"
 	       "\"commits\":%llu,\"aborts\":%llu,\"tasks_running\":%llu,\"tasks_failed\":%llu,\"memory_mb\":%.1f",
-	       (unsigned long long)look->events, (unsigned long long)look->outputs, events, outputs, (long long)look->p50_ms, (long long)look->p99_ms, (long long)look->lag_events,
+	       (unsigned long long)look->events, (unsigned long long)look->outputs, events, outputs, latency(p50, look->p50_ms, "null"), latency(p99, look->p99_ms, "null"), (long long)look->lag_events,
 	       (double)look->lag_ms / 1e3, (unsigned long long)look->bad, (unsigned long long)look->commits, (unsigned long long)look->aborts, (unsigned long long)look->tasks_running,
 	       (unsigned long long)look->tasks_failed, (double)look->memory / 1048576);
 	if (read_quality(watch, &quality))
@@ -125,14 +134,14 @@ static void print_json(struct leat_watch *watch, const struct leat_look *look, d
 static void print_line(struct leat_watch *watch, const struct leat_look *look, double events, double outputs)
 {
 	struct quality quality;
-	char learned[96] = "", failed[32] = "";
+	char learned[96] = "", failed[32] = "", p99[24];
 	if (read_quality(watch, &quality))
 		snprintf(learned, sizeof learned, " | recall@10 %.3f, popularity %.3f (of %lld)", (double)quality.hits / (double)quality.scored, (double)quality.popular / (double)quality.scored, (long long)quality.scored);
 	if (look->tasks_failed > 0)
 		snprintf(failed, sizeof failed, ", %llu failed", (unsigned long long)look->tasks_failed);
 	if (watch->decision[0] && !watch->quiet)
 		printf("%s\n", watch->decision);
-	printf("leat: %8.0f events/s %8.0f decisions/s | p99 %lld ms | lag %lld events, %.1f s | bad %llu | tasks %llu/%llu%s%s\n", events, outputs, (long long)look->p99_ms,
+	printf("leat: %8.0f events/s %8.0f decisions/s | p99 %s ms | lag %lld events, %.1f s | bad %llu | tasks %llu/%llu%s%s\n", events, outputs, latency(p99, look->p99_ms, "-"),
 	       (long long)look->lag_events, (double)look->lag_ms / 1e3, (unsigned long long)look->bad, (unsigned long long)look->tasks_running, (unsigned long long)look->tasks, failed, learned);
 	fflush(stdout);
 }
@@ -183,8 +192,8 @@ void leat_watch_close(struct leat_watch *watch, bool well)
 	if (well && watch->json)
 		print_json(watch, &look, (double)look.events / seconds, (double)look.outputs / seconds);
 	else if (well)
-		fprintf(stderr, "leat: %llu events, %llu decisions and other records out, %llu bad, %llu commits in %.1f s\n", (unsigned long long)look.events, (unsigned long long)look.outputs,
-			(unsigned long long)look.bad, (unsigned long long)look.commits, seconds);
+		fprintf(stderr, "leat: %llu event%s, %llu decision%s and other records out, %llu bad, %llu commit%s in %.1f s\n", (unsigned long long)look.events, leat_s(look.events),
+			(unsigned long long)look.outputs, leat_s(look.outputs), (unsigned long long)look.bad, (unsigned long long)look.commits, leat_s(look.commits), seconds);
 	for (size_t i = 0; i < watch->reader_count; i++)
 		watch->leat->transport->ops->reader_close(watch->readers[i]);
 	leat_free(watch);

@@ -99,6 +99,11 @@ void leat_json_decoder_free(struct leat_json_decoder *decoder);
 enum leat_bad leat_json_decoder_run(const struct leat_json_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
 				    struct leat_arena *arena);
 /*
+ * What of a refused body was wrong, as words for people: "'price' must be double or null", "'user_id' is missing", "near byte 17 of 80"; "" when the reason says all.
+ * Decodes it once more, in memory of its own. The reason again, or LEAT_BAD_NO_MEMORY.
+ */
+enum leat_bad leat_json_decoder_explain(const struct leat_json_decoder *decoder, struct leat_bytes body, char *text, size_t size);
+/*
  * CSV: one line of at most 1 MiB, its end optional, RFC 4180 quoting; @columns_text: comma-separated field names in file order ("-" skips one),
  * @separator usually ','. A cell with nothing in it, not even quotes, is a missing field: default, else null, else empty text, else CSV_TYPE. Cells are
  * taken as they are, blanks included; true, false, 1, 0 are booleans; bytes are the cell's own. Strings point into one copy of the line in @arena.
@@ -110,6 +115,8 @@ int leat_csv_decoder_open(struct leat_csv_decoder **out, const struct leat_schem
 void leat_csv_decoder_free(struct leat_csv_decoder *decoder);
 enum leat_bad leat_csv_decoder_run(const struct leat_csv_decoder *decoder, struct leat_bytes line, struct leat_column *columns, size_t row,
 				   struct leat_arena *arena);
+/* As leat_json_decoder_explain(); of a line of the wrong form: which cell. */
+enum leat_bad leat_csv_decoder_explain(const struct leat_csv_decoder *decoder, struct leat_bytes line, char *text, size_t size);
 
 /*
  * ---- encoders: one row of columns to a body ----

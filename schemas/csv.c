@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { COLUMNS_MAX = LEAT_SCHEMA_FIELDS_MAX };
+enum { EXPLAIN_CHUNK = 4096, COLUMNS_MAX = LEAT_SCHEMA_FIELDS_MAX };
 
 struct leat_csv_decoder {
 	struct leat_leaves *leaves;
@@ -26,6 +26,9 @@ struct reader {
 	const uint8_t *at, *end;
 	char *to;                       /* where the next cell's text goes */
 	char separator;
+	size_t cell;                    /* that is being read              */
+	bool torn;                      /* its quotes are out of place     */
+	struct leat_misfit misfit;
 };
 
 /* ---- open ---- */
@@ -242,23 +245,25 @@ static enum leat_bad run_cells(const struct leat_csv_decoder *decoder, struct re
 
 	for (size_t i = 0; i < decoder->count; i++) {
 		const struct leat_leaf *leaf = decoder->leaf[i] < 0 ? NULL : &decoder->leaves->leaf[decoder->leaf[i]];
-		if (!read_cell(reader, &cell))
+		reader->cell = i + 1;
+		if ((reader->torn = !read_cell(reader, &cell)))
 			return LEAT_BAD_CSV_SYNTAX;
 		bool last = i + 1 == decoder->count;
 		if ((reader->at == reader->end) != last)
 			return LEAT_BAD_CSV_SYNTAX;
 		reader->at += !last;
-		if (leaf && leaf->slot >= 0 && !store_cell(decoder, leaf, &columns[leaf->slot], row, &cell))
+		if (leaf && leaf->slot >= 0 && !store_cell(decoder, leaf, &columns[leaf->slot], row, &cell)) {
+			leat_misfit_note(&reader->misfit, leaf, false);
 			bad = LEAT_BAD_CSV_TYPE;        /* not at once: a line of the wrong form is that first of all */
+		}
 	}
 	return bad;
 }
 
-enum leat_bad leat_csv_decoder_run(const struct leat_csv_decoder *decoder, struct leat_bytes line, struct leat_column *columns, size_t row,
-				   struct leat_arena *arena)
+static enum leat_bad run_line(const struct leat_csv_decoder *decoder, struct reader *reader, struct leat_bytes line, struct leat_column *columns, size_t row,
+			      struct leat_arena *arena)
 {
-	struct reader reader = { .at = line.data, .separator = decoder->separator };
-
+	*reader = (struct reader){ .at = line.data, .separator = decoder->separator };
 	if (!line.data)
 		return LEAT_BAD_NULL_VALUE;
 	if (line.length > LEAT_TEXT_MAX)
@@ -267,11 +272,43 @@ enum leat_bad leat_csv_decoder_run(const struct leat_csv_decoder *decoder, struc
 		line.length--;
 	if (line.length && line.data[line.length - 1] == '\r')
 		line.length--;
-	reader.end = line.data + line.length;
-	reader.to = leat_arena_take(arena, line.length + decoder->count);
-	if (!reader.to)
+	reader->end = line.data + line.length;
+	reader->to = leat_arena_take(arena, line.length + decoder->count);
+	if (!reader->to)
 		return LEAT_BAD_NO_MEMORY;
 	if (!store_absent(decoder, columns, row))
 		return LEAT_BAD_CSV_TYPE;
-	return run_cells(decoder, &reader, columns, row);
+	return run_cells(decoder, reader, columns, row);
+}
+
+enum leat_bad leat_csv_decoder_run(const struct leat_csv_decoder *decoder, struct leat_bytes line, struct leat_column *columns, size_t row,
+				   struct leat_arena *arena)
+{
+	struct reader reader;
+	return run_line(decoder, &reader, line, columns, row, arena);
+}
+
+static void say_syntax(const struct leat_csv_decoder *decoder, const struct reader *reader, char *text, size_t size)
+{
+	const char *what = reader->torn ? "the quotes are out of place in" : reader->at == reader->end ? "the line ends after" : "the line goes on after";
+	snprintf(text, size, "%s cell %zu of %zu", what, reader->cell, decoder->count);
+}
+
+enum leat_bad leat_csv_decoder_explain(const struct leat_csv_decoder *decoder, struct leat_bytes line, char *text, size_t size)
+{
+	struct reader reader;
+	struct leat_arena *arena;
+	enum leat_bad bad = LEAT_BAD_NO_MEMORY;
+	text[0] = '\0';
+	if (leat_arena_open(&arena, EXPLAIN_CHUNK) < 0)
+		return bad;
+	struct leat_column *columns = leat_leaves_scratch(decoder->leaves, arena);
+	if (columns)
+		bad = run_line(decoder, &reader, line, columns, 0, arena);
+	if (bad == LEAT_BAD_CSV_TYPE)
+		leat_misfit_say(&reader.misfit, text, size);
+	else if (bad == LEAT_BAD_CSV_SYNTAX)
+		say_syntax(decoder, &reader, text, size);
+	leat_arena_close(arena);
+	return bad;
 }

@@ -5,7 +5,7 @@
 #include <float.h>
 #include <math.h>
 
-enum { MEMBERS_MAX = 8192 };     /* of all records of a schema: fields, and records within records */
+enum { EXPLAIN_CHUNK = 4096, MEMBERS_MAX = 8192 };     /* of all records of a schema: fields, and records within records */
 
 /* One name that an object may have. */
 struct member {
@@ -36,7 +36,7 @@ struct run {
 	struct leat_column *columns;
 	size_t row;
 	struct leat_arena *arena;
-	bool misfit;                           /* a value of another type: told only after the whole body was found to be JSON */
+	struct leat_misfit misfit;             /* a value of another type: told only after the whole body was found to be JSON */
 	uint64_t seen[MEMBERS_MAX / 64];       /* which members came */
 };
 
@@ -122,9 +122,22 @@ void leat_json_decoder_free(struct leat_json_decoder *decoder)
 
 /* ---- values: each goes past its value, and says by run->misfit when it is of another type ---- */
 
-static void judge(struct run *run, bool fits)
+static void judge(struct run *run, const struct leat_leaf *leaf, bool fits)
 {
-	run->misfit |= !fits;
+	if (!fits)
+		leat_misfit_note(&run->misfit, leaf, false);
+}
+
+static void judge_absent(struct run *run, const struct leat_leaf *leaf)
+{
+	if (!leat_leaf_absent(leaf, &run->columns[leaf->slot], run->row))
+		leat_misfit_note(&run->misfit, leaf, true);
+}
+
+static void no_object(struct run *run, const char *what)
+{
+	if (!run->misfit.any)
+		run->misfit = (struct leat_misfit){ .any = true, .object = what };
 }
 
 /* Avro's JSON writes bytes as the code points 0 to 255: in UTF-8 one byte below 0x80, else two that begin with 0xc2 or 0xc3. In place. */
@@ -149,9 +162,9 @@ static enum leat_bad take_string(struct run *run, const struct leat_leaf *leaf, 
 	if (bad)
 		return bad;
 	if (leaf->field->type == LEAT_ENUM)
-		judge(run, leat_leaf_symbol(leaf, column, run->row, text));
+		judge(run, leaf, leat_leaf_symbol(leaf, column, run->row, text));
 	else
-		judge(run, (leaf->field->type != LEAT_BYTES || to_latin(&text)) && leat_leaf_bytes(leaf, column, run->row, text));
+		judge(run, leaf, (leaf->field->type != LEAT_BYTES || to_latin(&text)) && leat_leaf_bytes(leaf, column, run->row, text));
 	return LEAT_BAD_NONE;
 }
 
@@ -171,7 +184,7 @@ static enum leat_bad take_number(struct run *run, const struct leat_leaf *leaf, 
 	struct leat_json_number number;
 	enum leat_bad bad = leat_json_number(&run->reader, &number);
 	if (!bad)
-		judge(run, store_number(leaf, column, run->row, &number));
+		judge(run, leaf, store_number(leaf, column, run->row, &number));
 	return bad;
 }
 
@@ -179,7 +192,7 @@ static enum leat_bad take_word(struct run *run, const struct leat_leaf *leaf, st
 {
 	enum leat_bad bad = leat_json_word(&run->reader, first == 't' ? "true" : first == 'f' ? "false" : "null");
 	if (!bad)
-		judge(run, first == 'n' ? leat_leaf_null(leaf, column, run->row) : leat_leaf_bool(leaf, column, run->row, first == 't'));
+		judge(run, leaf, first == 'n' ? leat_leaf_null(leaf, column, run->row) : leat_leaf_bool(leaf, column, run->row, first == 't'));
 	return bad;
 }
 
@@ -206,7 +219,7 @@ static enum leat_bad take_array(struct run *run, const struct leat_leaf *leaf, s
 	bool fits = type == LEAT_STRINGS || type == LEAT_FLOATS;
 
 	if (bad || !fits) {
-		judge(run, fits);
+		judge(run, leaf, fits);
 		return bad;
 	}
 	if (count > LEAT_AVRO_ELEMENTS)
@@ -222,7 +235,7 @@ static enum leat_bad take_array(struct run *run, const struct leat_leaf *leaf, s
 			leat_json_peek(&run->reader);
 	}
 	run->reader.at = end;
-	judge(run, fits && leat_leaf_list(leaf, column, run->row, (struct leat_list){ items, (uint32_t)count }));
+	judge(run, leaf, fits && leat_leaf_list(leaf, column, run->row, (struct leat_list){ items, (uint32_t)count }));
 	return LEAT_BAD_NONE;
 }
 
@@ -266,7 +279,7 @@ static enum leat_bad take_wrapped(struct run *run, const struct leat_leaf *leaf,
 		    is_branch(leaf, name) && leat_json_take(&run->reader, ':');
 	uint8_t first = leat_json_peek(&run->reader);
 	fits = fits && first != '{' && first != 'n';
-	judge(run, fits);
+	judge(run, leaf, fits);
 	if (fits)
 		bad = take_plain(run, leaf, column, first);
 	run->reader.at = end;
@@ -302,7 +315,7 @@ static void set_absent(struct run *run, const struct record *record)
 		if (record->absent)
 			set_default(run, leaf, &record->absent[i]);
 		else if (leaf->slot >= 0)
-			judge(run, leat_leaf_absent(leaf, &run->columns[leaf->slot], run->row));
+			judge_absent(run, leaf);
 	}
 }
 
@@ -315,7 +328,7 @@ static void set_unseen(struct run *run, const struct record *record)
 		if (member->record)
 			set_absent(run, member->record);
 		else if (member->leaf->slot >= 0)
-			judge(run, leat_leaf_absent(member->leaf, &run->columns[member->leaf->slot], run->row));
+			judge_absent(run, member->leaf);
 	}
 }
 
@@ -351,7 +364,7 @@ static enum leat_bad take_member(struct run *run, const struct record *record, s
 		return take_leaf(run, member->leaf);
 	if (leat_json_peek(&run->reader) == '{')
 		return take_record(run, member->record, depth);
-	judge(run, false);
+	no_object(run, member->name);
 	return leat_json_skip(&run->reader, depth, NULL);
 }
 
@@ -380,7 +393,7 @@ static enum leat_bad take_body(struct run *run)
 	if (leat_json_peek(&run->reader) == '{') {
 		bad = take_record(run, run->decoder->records, 0);
 	} else {
-		judge(run, false);
+		no_object(run, NULL);
 		bad = leat_json_skip(&run->reader, 0, NULL);
 	}
 	if (bad)
@@ -388,31 +401,56 @@ static enum leat_bad take_body(struct run *run)
 	leat_json_peek(&run->reader);
 	if (run->reader.at != run->reader.end)
 		return LEAT_BAD_JSON_SYNTAX;
-	return run->misfit ? LEAT_BAD_JSON_TYPE : LEAT_BAD_NONE;
+	return run->misfit.any ? LEAT_BAD_JSON_TYPE : LEAT_BAD_NONE;
 }
 
-enum leat_bad leat_json_decoder_run(const struct leat_json_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
-				    struct leat_arena *arena)
+static enum leat_bad run_body(struct run *run, struct leat_bytes body)
 {
-	struct run run;
-
+	const struct leat_json_decoder *decoder = run->decoder;
 	if (!body.data)
 		return LEAT_BAD_NULL_VALUE;
 	if (body.length > LEAT_TEXT_MAX)
 		return LEAT_BAD_TOO_LARGE;
 	if (!leat_utf8_valid(body))
 		return LEAT_BAD_JSON_SYNTAX;
-	uint8_t *copy = leat_arena_take(arena, (size_t)body.length + 1);
+	uint8_t *copy = leat_arena_take(run->arena, (size_t)body.length + 1);
 	if (!copy)
 		return LEAT_BAD_NO_MEMORY;
 	memcpy(copy, body.data, body.length);
 	copy[body.length] = 0;
+	run->reader = (struct leat_json_reader){ copy, copy + body.length };
+	run->misfit = (struct leat_misfit){ .any = false };
+	memset(run->seen, 0, (decoder->member_count + 63) / 64 * sizeof run->seen[0]);
+	return take_body(run);
+}
+
+enum leat_bad leat_json_decoder_run(const struct leat_json_decoder *decoder, struct leat_bytes body, struct leat_column *columns, size_t row,
+				    struct leat_arena *arena)
+{
+	struct run run;        /* its large parts are cleared as far as they are used */
 	run.decoder = decoder;
-	run.reader = (struct leat_json_reader){ copy, copy + body.length };
 	run.columns = columns;
 	run.row = row;
 	run.arena = arena;
-	run.misfit = false;
-	memset(run.seen, 0, (decoder->member_count + 63) / 64 * sizeof run.seen[0]);
-	return take_body(&run);
+	return run_body(&run, body);
+}
+
+enum leat_bad leat_json_decoder_explain(const struct leat_json_decoder *decoder, struct leat_bytes body, char *text, size_t size)
+{
+	struct run run;
+	enum leat_bad bad = LEAT_BAD_NO_MEMORY;
+	text[0] = '\0';
+	run.decoder = decoder;
+	run.row = 0;
+	run.reader = (struct leat_json_reader){ NULL, NULL };
+	if (leat_arena_open(&run.arena, EXPLAIN_CHUNK) < 0)
+		return bad;
+	if ((run.columns = leat_leaves_scratch(decoder->leaves, run.arena)))
+		bad = run_body(&run, body);
+	if (bad == LEAT_BAD_JSON_TYPE)
+		leat_misfit_say(&run.misfit, text, size);
+	else if (bad == LEAT_BAD_JSON_SYNTAX && run.reader.end)
+		snprintf(text, size, "near byte %zu of %u", LEAT_MIN((size_t)body.length, body.length - (size_t)(run.reader.end - run.reader.at) + 1), body.length);
+	leat_arena_close(run.arena);
+	return bad;
 }

@@ -127,3 +127,47 @@ bool leat_leaf_absent(const struct leat_leaf *leaf, struct leat_column *column, 
 	column->null[row] = leaf->default_null;
 	return true;
 }
+
+static void say_type(const struct leat_leaf *leaf, char *text, size_t size)
+{
+	const struct leat_avro_type *type = leaf->type;
+	size_t used = (size_t)snprintf(text, size, "%s", leat_avro_kind_name(type->kind));
+	if (type->kind == LEAT_AVRO_ARRAY)
+		snprintf(text, size, "an array of %s", leaf->field->type == LEAT_STRINGS ? "strings" : "numbers");
+	for (size_t i = 0; type->kind == LEAT_AVRO_ENUM && i < type->count && used < size; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : " of ", type->symbols[i]);
+}
+
+void leat_misfit_say(const struct leat_misfit *misfit, char *text, size_t size)
+{
+	char type[120];
+	if (misfit->any && !misfit->leaf && misfit->object)
+		snprintf(text, size, "'%s' must be an object", misfit->object);
+	else if (misfit->any && !misfit->leaf)
+		snprintf(text, size, "the body must be an object");
+	if (!misfit->any || !misfit->leaf)
+		return;
+	say_type(misfit->leaf, type, sizeof type);
+	if (misfit->absent)
+		snprintf(text, size, "'%s' is missing", misfit->leaf->field->name);
+	else
+		snprintf(text, size, "'%s' must be %s%s", misfit->leaf->field->name, type, misfit->leaf->field->nullable ? " or null" : "");
+}
+
+struct leat_column *leat_leaves_scratch(const struct leat_leaves *leaves, struct leat_arena *arena)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < leaves->count; i++)
+		count = LEAT_MAX(count, (size_t)(leaves->leaf[i].slot + 1));
+	struct leat_column *columns = leat_arena_take(arena, count * sizeof *columns);
+	for (size_t i = 0; columns && i < leaves->count; i++) {
+		const struct leat_leaf *leaf = &leaves->leaf[i];
+		if (leaf->slot < 0)
+			continue;
+		uint8_t *memory = leat_arena_take(arena, leaf->size + 1);
+		if (!memory)
+			return NULL;
+		columns[leaf->slot] = (struct leat_column){ .type = leaf->field->type, .width = 1, .data = memory, .null = memory + leaf->size };
+	}
+	return columns;
+}

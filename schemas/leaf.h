@@ -38,4 +38,20 @@ bool leat_leaf_null(const struct leat_leaf *leaf, struct leat_column *column, si
 /* The field is not there: its default, else null; false when it has neither. */
 bool leat_leaf_absent(const struct leat_leaf *leaf, struct leat_column *column, size_t row);
 
+/* The first value of a body that is not what its field takes. Zeroed at first. */
+struct leat_misfit {
+	bool any, absent;
+	const struct leat_leaf *leaf;           /* NULL: @object is none */
+	const char *object;                     /* NULL: the body        */
+};
+static inline void leat_misfit_note(struct leat_misfit *misfit, const struct leat_leaf *leaf, bool absent)
+{
+	if (!misfit->any)
+		*misfit = (struct leat_misfit){ .any = true, .absent = absent, .leaf = leaf };
+}
+/* "'price' must be double or null", "'user_id' is missing". */
+void leat_misfit_say(const struct leat_misfit *misfit, char *text, size_t size);
+/* Columns of one row by slot, for a body that is only decoded to see what is wrong with it. NULL: memory is out. */
+struct leat_column *leat_leaves_scratch(const struct leat_leaves *leaves, struct leat_arena *arena);
+
 #endif

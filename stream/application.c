@@ -584,7 +584,7 @@ static int64_t percentile(const uint64_t *buckets, double share)
 		if (total && (double)seen >= share * (double)total)
 			return leat_latency_of_bucket(i);
 	}
-	return 0;
+	return -1;
 }
 
 void leat_look(struct leat *leat, struct leat_look *look)

@@ -235,14 +235,11 @@ static int no_overload(struct expression_compiler *compiler, const struct expres
 
 static int unknown_function(struct expression_compiler *compiler, const struct expression_node *node)
 {
-	struct expression_guess guess = { 0 };
+	struct leat_guess guess = { 0 };
 	for (const struct expression_function *row = expression_functions; row->name; row++)
 		if (row->name[0] >= 'a')
-			expression_guess(&guess, node->name, row->name);
-	int shown = (int)LEAT_MIN(node->name.length, 64u);
-	if (guess.name)
-		return expression_fail(compiler, node->column, "unknown function '%.*s'; did you mean '%s'?", shown, (const char *)node->name.data, guess.name);
-	return expression_fail(compiler, node->column, "unknown function '%.*s'", shown, (const char *)node->name.data);
+			leat_guess(&guess, node->name, row->name);
+	return expression_fail(compiler, node->column, "unknown function '%.*s'%s", (int)LEAT_MIN(node->name.length, 64u), (const char *)node->name.data, leat_guess_hint(&guess));
 }
 
 static int choose(struct expression_compiler *compiler, const struct expression_node *node, const struct expression_function **out)
@@ -270,7 +267,7 @@ static int choose(struct expression_compiler *compiler, const struct expression_
 static int become_symbol(struct expression_compiler *compiler, const struct leat_field *field, struct expression_node *node)
 {
 	struct leat_bytes text = node->constant->bytes[0];
-	struct expression_guess guess = { 0 };
+	struct leat_guess guess = { 0 };
 	for (int64_t i = 0; field->symbols && field->symbols[i]; i++) {
 		if (leat_bytes_equal(leat_text(field->symbols[i]), text)) {
 			const struct leat_column *constant = expression_constant(compiler, LEAT_ENUM, &i);
@@ -279,13 +276,9 @@ static int become_symbol(struct expression_compiler *compiler, const struct leat
 			become_constant(node, LEAT_ENUM, constant);
 			return 0;
 		}
-		expression_guess(&guess, text, field->symbols[i]);
+		leat_guess(&guess, text, field->symbols[i]);
 	}
-	int shown = (int)LEAT_MIN(text.length, 64u);
-	if (guess.name)
-		return expression_fail(compiler, node->column, "'%.*s' is no symbol of the enum '%s'; did you mean '%s'?", shown, (const char *)text.data,
-				       field->name, guess.name);
-	return expression_fail(compiler, node->column, "'%.*s' is no symbol of the enum '%s'", shown, (const char *)text.data, field->name);
+	return expression_fail(compiler, node->column, "'%.*s' is no symbol of the enum '%s'%s", (int)LEAT_MIN(text.length, 64u), (const char *)text.data, field->name, leat_guess_hint(&guess));
 }
 
 static bool same_symbols(const struct leat_field *a, const struct leat_field *b)

@@ -187,12 +187,6 @@ struct leat_column *expression_constant(struct expression_compiler *compiler, ui
 int expression_parse(struct expression_compiler *compiler);
 /* Types and folds all nodes; the root gets a type that @types allows. */
 int expression_check(struct expression_compiler *compiler, uint32_t types);
-/* The closest of the names so far, for "did you mean". Zeroed at first. */
-struct expression_guess {
-	const char *name;
-	size_t distance;
-};
-void expression_guess(struct expression_guess *guess, struct leat_bytes wanted, const char *name);
 /* Computes call->function of @arguments, all constant, into one value. NULL: memory is out. */
 const struct leat_column *expression_fold(struct expression_compiler *compiler, const struct expression_call *call, const struct expression_operand *arguments);
 /* Fills out->null from the arguments' when the function does not, and runs it. */

@@ -218,13 +218,10 @@ static int parse_call(struct expression_compiler *compiler, struct leat_bytes na
 
 static int unknown_field(struct expression_compiler *compiler, struct leat_bytes name, size_t column)
 {
-	struct expression_guess guess = { 0 };
+	struct leat_guess guess = { 0 };
 	for (size_t slot = 0; slot < compiler->layout->count; slot++)
-		expression_guess(&guess, name, compiler->layout->fields[slot].name);
-	int shown = (int)LEAT_MIN(name.length, 64u);
-	if (guess.name)
-		return expression_fail(compiler, column, "unknown field '%.*s'; did you mean '%.64s'?", shown, (const char *)name.data, guess.name);
-	return expression_fail(compiler, column, "unknown field '%.*s'", shown, (const char *)name.data);
+		leat_guess(&guess, name, compiler->layout->fields[slot].name);
+	return expression_fail(compiler, column, "unknown field '%.*s'%s", (int)LEAT_MIN(name.length, 64u), (const char *)name.data, leat_guess_hint(&guess));
 }
 
 static int parse_field(struct expression_compiler *compiler, struct leat_bytes name, size_t column)
@@ -372,36 +369,4 @@ int expression_parse(struct expression_compiler *compiler)
 	LEAT_TRY(parse_expression(compiler));
 	skip_blanks(compiler);
 	return compiler->at == compiler->length ? 0 : unexpected(compiler, "an operator or the end");
-}
-
-/* Levenshtein's distance, given up above @limit. Names are at most 64 bytes. */
-static size_t distance(const uint8_t *a, size_t a_length, const char *b, size_t b_length, size_t limit)
-{
-	uint8_t row[65];
-	for (size_t j = 0; j <= b_length; j++)
-		row[j] = (uint8_t)j;
-	for (size_t i = 1; i <= a_length; i++) {
-		uint8_t diagonal = row[0], least = row[0] = (uint8_t)i;
-		for (size_t j = 1; j <= b_length; j++) {
-			uint8_t change = (uint8_t)(diagonal + (a[i - 1] != (uint8_t)b[j - 1]));
-			uint8_t step = (uint8_t)(LEAT_MIN(row[j], row[j - 1]) + 1);
-			diagonal = row[j];
-			row[j] = LEAT_MIN(change, step);
-			least = LEAT_MIN(least, row[j]);
-		}
-		if (least > limit)
-			return limit + 1;
-	}
-	return row[b_length];
-}
-
-void expression_guess(struct expression_guess *guess, struct leat_bytes wanted, const char *name)
-{
-	size_t length = name ? strlen(name) : 0, limit = LEAT_MAX(1u, wanted.length / 3);
-	if (length == 0 || length > 64 || wanted.length > 64)
-		return;
-	size_t found = distance(wanted.data, wanted.length, name, length, limit);
-	if (found > limit || (guess->name && found >= guess->distance))
-		return;
-	*guess = (struct expression_guess){ name, found };
 }

@@ -630,7 +630,6 @@ void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, c
 	for (size_t i = lane->rejection_count; i-- > 0;)
 		if (lane->rejections[i].record == record)
 			return;
-	leat_log_seldom(LEAT_WARNING, reason, 60000, "%s: an event of %s[%d] at offset %lld is bad: %s", stage, intake->source->topic, (int)lane->task, (long long)record->offset, reason);
 	LEAT_ASSERT(lane->rejection_count < LEAT_BATCH_MAX);
 	lane->rejections[lane->rejection_count++] = (struct leat_rejection){ arrival, node, stage, reason, record, intake };
 }
@@ -640,9 +639,11 @@ void leat_flow_reject(struct leat_lane *lane, uint32_t arrival, uint32_t node, c
 static int say_halt(const struct leat_lane *lane, const struct leat_rejection *bad, const char *run, struct leat_fault *fault)
 {
 	const char *topic = bad->intake->source->topic;
+	char detail[LEAT_DETAIL_MAX];
 	long long offset = (long long)bad->record->offset;
-	return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld", topic,
-			 (int)lane->task, offset, bad->reason, run, topic, (int)lane->task, offset);
+	leat_intake_explain(bad, detail);
+	return leat_fail(fault, LEAT_ECORRUPT, "%s[%d] stops at offset %lld: %s%s%s (on_bad: halt). To go on behind it: leat skip %s --topic %s --partition %d --offset %lld", topic,
+			 (int)lane->task, offset, bad->reason, detail[0] ? ": " : "", detail, run, topic, (int)lane->task, offset);
 }
 
 static int halt_on_bad(struct leat_lane *lane, struct leat_fault *fault)

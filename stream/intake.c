@@ -31,6 +31,7 @@ int leat_intake_open(struct leat_lane *lane, size_t source, int64_t offset, stru
 	intake->source = &lane->pipeline->sources[source];
 	intake->next_offset = intake->committed_offset = offset;
 	intake->end_since_us = -1;
+	lane->sample_from_ms = leat_clock_wall_ms(lane->engine->clock);
 	LEAT_TRY(open_format(intake, fault));
 	if (intake->source->rekey >= 0)
 		LEAT_TRY(leat_rekey_in_open(lane, intake, fault));
@@ -125,6 +126,18 @@ static int decode(struct leat_lane *lane, struct leat_intake *intake, const stru
 	if (intake->json)
 		return leat_json_decoder_run(intake->json, record->value, columns, row, lane->arena);
 	return leat_csv_decoder_run(intake->csv, record->value, columns, row, lane->arena);
+}
+
+int leat_intake_explain(const struct leat_rejection *bad, char text[LEAT_DETAIL_MAX])
+{
+	enum leat_bad again = LEAT_BAD_NONE;
+	if (bad->intake->json)
+		again = leat_json_decoder_explain(bad->intake->json, bad->record->value, text, LEAT_DETAIL_MAX);
+	else if (bad->intake->csv)
+		again = leat_csv_decoder_explain(bad->intake->csv, bad->record->value, text, LEAT_DETAIL_MAX);
+	if (strcmp(leat_bad_text(again), bad->reason) != 0)     /* it was refused for something else */
+		text[0] = '\0';
+	return again == LEAT_BAD_NO_MEMORY ? LEAT_ENOMEM : 0;
 }
 
 static uint64_t origin_id(const struct leat_lane *lane, const struct leat_intake *intake, const struct leat_record *record)
@@ -314,7 +327,7 @@ static void took(struct leat_lane *lane, struct leat_intake *intake, const struc
 	if (intake->rekey || intake->source->deltas)
 		return;
 	lane->newest_ms = LEAT_MAX(lane->newest_ms, record->timestamp_ms);
-	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms > 0)
+	if (lane->sampled < LEAT_COUNT_OF(lane->samples) && record->timestamp_ms >= lane->sample_from_ms)
 		lane->samples[lane->sampled++] = record->timestamp_ms;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { ALL = KAFKA_CONSUMERS | KAFKA_PRODUCERS, MESSAGE_MAX_LEAST = 65536, MESSAGE_HEAD = 128 };   /* a batch's header and a record's, rounded up */
 
@@ -136,9 +137,17 @@ bool leat_kafka_setting_secret(const char *key)
 static int check_file(const char *key, const char *path, struct leat_fault *fault)
 {
 	struct stat about;
-	if (!is_among(secret_files, LEAT_COUNT_OF(secret_files), key) || stat(path, &about) != 0 || !(about.st_mode & 077))
+	if (!is_among(secret_files, LEAT_COUNT_OF(secret_files), key) || stat(path, &about) != 0 || leat_file_secret(about.st_mode, about.st_uid, geteuid()))
 		return 0;
 	return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s holds a secret but others may open it (mode %03o); chmod 600 it", key, path, (unsigned)(about.st_mode & 0777));
+}
+
+static int unknown_setting(const char *key, struct leat_fault *fault)
+{
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < LEAT_COUNT_OF(allowed); i++)
+		leat_guess(&guess, leat_text(key), allowed[i].key);
+	return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set%s", key, leat_guess_hint(&guess));
 }
 
 static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *value, struct leat_fault *fault)
@@ -148,7 +157,7 @@ static int check_setting(rd_kafka_conf_t *scratch, const char *key, const char *
 		if (strcmp(refused[i].key, key) == 0)
 			return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is not allowed: %s", key, refused[i].why);
 	if (!find_allowed(key))
-		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s is unknown or not among those that may be set", key);
+		return unknown_setting(key, fault);
 	if (rd_kafka_conf_set(scratch, key, value, text, sizeof text) != RD_KAFKA_CONF_OK)
 		return leat_fail(fault, LEAT_ECONFIG, "kafka setting %s: %s", key, text);
 	if (strcmp(key, "message.max.bytes") == 0 && strtol(value, NULL, 10) < MESSAGE_MAX_LEAST)
@@ -224,6 +233,14 @@ void kafka_settings_free(struct leat_kafka *kafka)
 	leat_free(kafka->settings);
 }
 
+/* A new broker's transaction coordinator loads for a moment; who waits for the id in vain for long is told so by the transport. */
+static bool expected(const char *facility, const char *text)
+{
+	static const char end[] = ": retrying";
+	size_t length = strlen(text);
+	return strcmp(facility, "GETPID") == 0 && length >= sizeof end - 1 && strcmp(text + length - (sizeof end - 1), end) == 0;
+}
+
 /* librdkafka's facility is a constant string, so its address limits the rate of each kind of line by itself. */
 void kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
@@ -233,6 +250,8 @@ void kafka_log_line(const rd_kafka_t *rk, int level, const char *facility, const
 		leat_log(LEAT_INFO, "%s: %s: %s", rd_kafka_name(rk), facility, text);
 		return;
 	}
+	if (expected(facility, text))
+		return;
 	enum leat_level mine = level <= 3 ? LEAT_ERROR : level == 4 ? LEAT_WARNING : LEAT_INFO;
 	leat_log_seldom(mine, facility, 10000, "kafka client: %s: %s", facility, text);
 }

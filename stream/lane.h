@@ -119,6 +119,7 @@ struct leat_sink_run {
 	uint64_t events;
 };
 
+enum { LEAT_DETAIL_MAX = 200 };
 struct leat_rejection { uint32_t arrival, node; const char *stage, *reason; const struct leat_record *record; const struct leat_intake *intake; };
 
 struct leat_reason_count { const char *reason; uint64_t count; };
@@ -210,6 +211,7 @@ struct leat_lane {
 	int64_t committed_ms;                /* wall time of it, or of opening          */
 	uint64_t events, counted;            /* of the sources, not of internal topics; what the worker has counted of them */
 	int64_t samples[256];                /* record timestamps of some events of this transaction: for latency */
+	int64_t sample_from_ms;              /* older ones waited for us, not we for them: their age is lag        */
 	size_t sampled, sealed_samples;      /* sealed: the first ones, of the commit under way */
 	struct leat_reason_count reasons[64];
 };
@@ -230,6 +232,8 @@ int leat_intake_fill(struct leat_lane *lane, int *stream, struct leat_fault *fau
 void leat_intake_release(struct leat_lane *lane);
 /* Newest time less the lateness, or the smallest mark of a re-keyed input's senders. */
 int64_t leat_intake_watermark(const struct leat_intake *intake);
+/* What of a record that could not be decoded was wrong, where the reason does not say all; else "". LEAT_ENOMEM. */
+int leat_intake_explain(const struct leat_rejection *bad, char text[LEAT_DETAIL_MAX]);
 bool leat_intake_halts(const struct leat_lane *lane, size_t source);
 bool leat_intake_idle(const struct leat_lane *lane, size_t source, int64_t now_us);
 

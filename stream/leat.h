@@ -29,7 +29,7 @@ struct leat_look {
 	uint64_t events, outputs, bad, commits, aborts;
 	uint64_t tasks_running, tasks_opening, tasks_failed, tasks;
 	int64_t lag_events, lag_ms;          /* not yet processed; age of the newest processed                                       */
-	int64_t p50_ms, p99_ms;              /* record's timestamp → committed, over the last @window of looks (since start for the first) */
+	int64_t p50_ms, p99_ms;              /* record's timestamp → committed, since the last look, of records not older than their task's start here; -1: there was none */
 	uint64_t memory;                     /* resident bytes of the process                                                        */
 	bool at_end;                         /* every input has been read to its end                                                 */
 };

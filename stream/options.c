@@ -108,6 +108,8 @@ static int64_t size_of(const char *text)
 static int parse_duration(const struct parse *parse)
 {
 	int64_t value = duration_of(parse->node->text);
+	if (value < 0 && *parse->node->text == '-')
+		return wrong(parse, "must not be negative: 0, or a time such as 250ms, 10s, 5m, 1h or 30d, not '%s'", parse->node->text);
 	if (value < 0)
 		return wrong(parse, "must be a time such as 250ms, 10s, 5m, 1h or 30d, not '%s'", parse->node->text);
 	*(int64_t *)parse->at = value;
@@ -146,6 +148,7 @@ static int parse_choice(const struct parse *parse)
 {
 	char list[200] = "";
 	size_t used = 0;
+	struct leat_guess guess = { 0 };
 	for (int i = 0; parse->option->choices[i]; i++) {
 		if (strcmp(parse->node->text, parse->option->choices[i]) == 0) {
 			*(int *)parse->at = i;
@@ -154,7 +157,9 @@ static int parse_choice(const struct parse *parse)
 		used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", parse->option->choices[i]);
 		used = LEAT_MIN(used, sizeof list - 1);
 	}
-	return wrong(parse, "must be one of %s, not '%s'", list, parse->node->text);
+	for (int i = 0; parse->option->choices[i]; i++)
+		leat_guess(&guess, leat_text(parse->node->text), parse->option->choices[i]);
+	return wrong(parse, "must be one of %s, not '%s'%s", list, parse->node->text, leat_guess_hint(&guess));
 }
 
 static void list_types(uint32_t types, char *out, size_t size)
@@ -170,8 +175,12 @@ static int find_field(const struct parse *parse, const char *name, struct leat_f
 {
 	const struct leat_layout *layout = parse->scope->layout;
 	int slot = layout && *name ? leat_layout_find(layout, name) : -1;
-	if (slot < 0)
-		return wrong(parse, "names the field '%s', which does not exist here", name);
+	if (slot < 0) {
+		struct leat_guess guess = { 0 };
+		for (size_t i = 0; layout && i < layout->count; i++)
+			leat_guess(&guess, leat_text(name), layout->fields[i].name);
+		return wrong(parse, "names the field '%s', which does not exist here%s", name, leat_guess_hint(&guess));
+	}
 	if (parse->option->types && !(parse->option->types & LEAT_TYPE_BIT(layout->fields[slot].type))) {
 		char types[120] = "";
 		list_types(parse->option->types, types, sizeof types);
@@ -404,15 +413,21 @@ static bool listed(const char *const *words, const char *word)
 	return false;
 }
 
+static size_t add_name(char *list, size_t size, size_t used, const char *name)
+{
+	return used < size ? used + (size_t)snprintf(list + used, size - used, "%s%s", used ? ", " : "", name) : used;
+}
+
 static int unknown_key(const struct leat_option_scope *scope, const struct leat_option *table, const struct leat_yaml *child, const char *const *ignore, struct leat_fault *fault)
 {
 	char list[400] = "";
 	size_t used = 0;
-	for (; ignore && *ignore && used < sizeof list; ignore++)
-		used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", *ignore);
-	for (; table->name && used < sizeof list; table++)
-		used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", table->name);
-	return leat_yaml_fail(scope->file, child, fault, "%s: unknown key '%s'; allowed: %s", scope->what, child->key, used ? list : "none");
+	struct leat_guess guess = { 0 };
+	for (; ignore && *ignore; ignore++)
+		used = add_name(list, sizeof list, used, *ignore), leat_guess(&guess, leat_text(child->key), *ignore);
+	for (; table->name; table++)
+		used = add_name(list, sizeof list, used, table->name), leat_guess(&guess, leat_text(child->key), table->name);
+	return leat_yaml_fail(scope->file, child, fault, "%s: unknown key '%.64s'%s allowed: %s", scope->what, child->key, guess.name ? leat_guess_hint(&guess) : ";", used ? list : "none");
 }
 
 static int check_keys(const struct leat_option_scope *scope, const struct leat_option *table, const struct leat_yaml *map, const char *const *ignore, struct leat_fault *fault)

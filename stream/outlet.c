@@ -8,7 +8,7 @@
 
 /* Bytes of a dead letter, at most; of a longer value or key the first KEPT. */
 enum { VALUE_MOST = 1 << 20, KEY_MOST = 1 << 16, HEADERS_MOST = 1 << 17, KEPT = 1024, HEADERS_COUNT = 64,
-       OURS = 8, OURS_WHEN_CUT = 3 };   /* headers that say why, where and who, and how much there was */
+       OURS = 9, OURS_WHEN_CUT = 3 };   /* headers that say why, where and who, and how much there was */
 
 /* ---- opening ---- */
 
@@ -255,7 +255,7 @@ static int by_arrival_rejected(const void *a, const void *b)
 struct letter {
 	struct leat_header headers[HEADERS_COUNT + OURS + OURS_WHEN_CUT];
 	uint32_t count;
-	char numbers[7][24];
+	char numbers[7][24], detail[LEAT_DETAIL_MAX];
 	unsigned used;
 };
 
@@ -310,6 +310,13 @@ static int send_dead_letter(struct leat_lane *lane, const struct leat_rejection 
 	keep_headers(&letter, from, LEAT_MIN(part, (size_t)HEADERS_MOST));
 	uint32_t kept = letter.count;
 	add_text(&letter, "leat.reason", bad->reason);
+	if (leat_intake_explain(bad, letter.detail) < 0)
+		return leat_fail(fault, LEAT_ENOMEM, "out of memory");
+	bool more = letter.detail[0] != '\0';
+	if (more)
+		add_text(&letter, "leat.detail", letter.detail);
+	leat_log_seldom(LEAT_WARNING, bad->reason, 60000, "%s: an event of %s[%d] at offset %lld is bad: %s%s%s", bad->stage, bad->intake->source->topic, (int)lane->task, (long long)from->offset,
+			bad->reason, more ? ": " : "", letter.detail);
 	add_text(&letter, "leat.stage", bad->stage);
 	add_text(&letter, "leat.topic", origin.source->topic);
 	add_number(&letter, "leat.partition", origin.partition);

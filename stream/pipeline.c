@@ -297,9 +297,13 @@ static int read_kafka(struct leat_pipeline *pipeline, const struct leat_yaml *ma
 {
 	if (map && map->kind != LEAT_YAML_MAP)
 		return leat_yaml_fail(pipeline->file, map, fault, "'kafka:' must be a map");
-	for (const struct leat_yaml *child = map ? map->first : NULL; child; child = child->next)
-		if (strcmp(child->key, "brokers") != 0 && strcmp(child->key, "settings") != 0)
-			return leat_yaml_fail(pipeline->file, child, fault, "kafka: unknown key '%s'; allowed: brokers, settings", child->key);
+	for (const struct leat_yaml *child = map ? map->first : NULL; child; child = child->next) {
+		struct leat_guess guess = { 0 };
+		leat_guess(&guess, leat_text(child->key), "brokers");
+		leat_guess(&guess, leat_text(child->key), "settings");
+		if (!guess.name || guess.distance > 0)
+			return leat_yaml_fail(pipeline->file, child, fault, "kafka: unknown key '%s'%s allowed: brokers, settings", child->key, guess.name ? leat_guess_hint(&guess) : ";");
+	}
 	const struct leat_yaml *brokers = leat_yaml_get(map, "brokers");
 	pipeline->brokers = brokers ? brokers->text : NULL;
 	return read_pairs(pipeline, leat_yaml_get(map, "settings"), leat_kafka_setting_check, &pipeline->kafka, fault);
@@ -448,6 +452,7 @@ static int check_override(const struct leat_pipeline *pipeline, const char *text
 	static const char *const sections[] = { "sources", "tables", "operators", "sinks" };
 	char list[300] = "";
 	size_t used = 0, length = name_length(text);
+	struct leat_guess guess = { 0 };
 	for (size_t i = 0; i < LEAT_COUNT_OF(sections); i++) {
 		if (strlen(sections[i]) != length || strncmp(text, sections[i], length) != 0 || text[length] != '.')
 			continue;
@@ -457,9 +462,10 @@ static int check_override(const struct leat_pipeline *pipeline, const char *text
 			const char *known = name_of(child);
 			if (strlen(known) == name_length(name) && strncmp(known, name, strlen(known)) == 0)
 				return 0;
+			leat_guess(&guess, leat_bytes(name, name_length(name)), known);
 			used += used < sizeof list ? (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", known) : 0;
 		}
-		return leat_fail(fault, LEAT_ECONFIG, "--set %s: '%s:' of %s has no '%.*s'; it has: %s", text, sections[i], pipeline->path, (int)name_length(name), name, used ? list : "none");
+		return leat_fail(fault, LEAT_ECONFIG, "--set %s: '%s:' of %s has no '%.*s'%s it has: %s", text, sections[i], pipeline->path, (int)name_length(name), name, guess.name ? leat_guess_hint(&guess) : ";", used ? list : "none");
 	}
 	return 0;
 }
@@ -547,6 +553,6 @@ void leat_pipeline_print_options(FILE *out)
 	leat_kafka_settings_print(out);
 	fprintf(out, ".\nSecrets (");
 	leat_kafka_secrets_print(out);
-	fprintf(out, ") are written as `\"${file:/path}\"` or `\"${env:NAME}\"`, never as they are; files that hold secrets must be open to their owner only (`chmod 600`).\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
+	fprintf(out, ") are written as `\"${file:/path}\"` or `\"${env:NAME}\"`, never as they are; files that hold secrets must be open to their owner only (`chmod 600`), or be root's and readable by the group of a process that is not root (mode 0440, as Kubernetes mounts them with `fsGroup`).\n`debug: broker,security` (or another of librdkafka's contexts) prints what librdkafka does to standard error.\n\n### Types of fields\n\n");
 	leat_fields_print(out);
 }

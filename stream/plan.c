@@ -155,6 +155,16 @@ static bool names_a_node(const struct resolve *resolve, const char *name)
 }
 
 /* Reads `from`: 1 all there, 0 some not placed yet. */
+static int unknown_from(struct resolve *resolve, const struct leat_yaml *at)
+{
+	struct leat_guess guess = { 0 };
+	for (size_t i = 0; i < resolve->pipeline->source_count; i++)
+		leat_guess(&guess, leat_text(at->text), resolve->pipeline->sources[i].name);
+	for (size_t i = 0; i < resolve->raw_count; i++)
+		leat_guess(&guess, leat_text(at->text), resolve->raw[i].id);
+	return leat_yaml_fail(resolve->pipeline->file, at, resolve->fault, "'from' names '%s', which is neither a source nor an operator%s", at->text, leat_guess_hint(&guess));
+}
+
 static int read_from(struct resolve *resolve, const struct leat_yaml *map, struct leat_froms *froms)
 {
 	struct leat_pipeline *pipeline = resolve->pipeline;
@@ -172,7 +182,7 @@ static int read_from(struct resolve *resolve, const struct leat_yaml *map, struc
 		if (found < 0)
 			return found;
 		if (found == 0 && !names_a_node(resolve, child->text))
-			return leat_yaml_fail(pipeline->file, child, resolve->fault, "'from' names '%s', which is neither a source nor an operator", child->text);
+			return unknown_from(resolve, child);
 		if (found == 0)
 			return 0;
 		froms->count++;
@@ -499,17 +509,26 @@ static int plan_rekey(struct leat_plan *plan)
 	return 0;
 }
 
+static int unknown_operator(struct resolve *resolve, const struct raw_node *raw)
+{
+	struct leat_guess guess = { 0 };
+	leat_guess(&guess, leat_text(raw->use), "rekey");
+	for (size_t i = 0; leat_operators[i]; i++)
+		leat_guess(&guess, leat_text(raw->use), leat_operators[i]->name);
+	return leat_yaml_fail(resolve->pipeline->file, leat_yaml_get(raw->map, "use"), resolve->fault, "operator '%s': there is no operator '%s'%s `leat operators` lists them", raw->id, raw->use, guess.name ? leat_guess_hint(&guess) : ";");
+}
+
 static int place_node(struct resolve *resolve, struct raw_node *raw, const struct leat_froms *froms)
 {
 	struct leat_pipeline *pipeline = resolve->pipeline;
 	struct leat_node *node = &pipeline->nodes[pipeline->node_count];
 	static const char *const keys[] = { "id", "use", "from", "with", "as" };
 	for (const struct leat_yaml *child = raw->map->first; child; child = child->next) {
-		bool known = false;
+		struct leat_guess guess = { 0 };
 		for (size_t i = 0; i < LEAT_COUNT_OF(keys); i++)
-			known |= strcmp(keys[i], child->key) == 0;
-		if (!known)
-			return leat_yaml_fail(pipeline->file, child, resolve->fault, "operator '%s': unknown key '%s'; allowed: id, use, from, with, as", raw->id, child->key);
+			leat_guess(&guess, leat_text(child->key), keys[i]);
+		if (!guess.name || guess.distance > 0)
+			return leat_yaml_fail(pipeline->file, child, resolve->fault, "operator '%s': unknown key '%s'%s allowed: id, use, from, with, as", raw->id, child->key, guess.name ? leat_guess_hint(&guess) : ";");
 	}
 	*node = (struct leat_node){ .id = raw->id, .use = raw->use, .line = raw->map->line, .from = *froms, .rekey_slot = -1, .rekey_source = -1 };
 	for (size_t i = 0; i < LEAT_OUTPUTS_MAX; i++)
@@ -526,7 +545,7 @@ static int place_node(struct resolve *resolve, struct raw_node *raw, const struc
 		return plan_rekey(&plan);
 	node->op = find_operator(raw->use);
 	if (!node->op)
-		return leat_yaml_fail(pipeline->file, leat_yaml_get(raw->map, "use"), resolve->fault, "operator '%s': there is no operator '%s'; `leat operators` lists them", raw->id, raw->use);
+		return unknown_operator(resolve, raw);
 	return plan_operator(&plan);
 }
 
@@ -584,8 +603,12 @@ static int sink_slot(struct resolve *resolve, struct leat_sink *sink, const stru
 	const struct leat_field *field = leat_schema_field(sink->schema, index);
 	const struct leat_yaml *named = leat_yaml_get(fields, field->name);
 	int slot = leat_layout_find(visible, named ? named->text : field->name);
-	if (slot < 0 && named)
-		return leat_yaml_fail(pipeline->file, named, resolve->fault, "sink '%s': there is no column '%s'", sink->name, named->text);
+	if (slot < 0 && named) {
+		struct leat_guess guess = { 0 };
+		for (size_t i = 0; i < visible->count; i++)
+			leat_guess(&guess, leat_text(named->text), visible->fields[i].name);
+		return leat_yaml_fail(pipeline->file, named, resolve->fault, "sink '%s': there is no column '%s'%s", sink->name, named->text, leat_guess_hint(&guess));
+	}
 	if (slot >= 0)
 		pipeline->streams[sink->stream].read[slot] = true;
 	sink->slots[index] = slot;

@@ -375,12 +375,19 @@ static int publish(struct leat_reference *reference)
 	return 1;
 }
 
+static int bad_row(const struct leat_reference *reference, size_t row, struct leat_fault *fault)
+{
+	char detail[200];
+	enum leat_bad bad = leat_json_decoder_explain(reference->json, leat_text(reference->spec->rows.items[row]), detail, sizeof detail);
+	return leat_fail(fault, LEAT_ECONFIG, "table '%s': row %zu: %s%s%s", reference->spec->name, row + 1, leat_bad_text(bad), detail[0] ? ": " : "", detail);
+}
+
 static int load_rows(struct leat_reference *reference, struct leat_fault *fault)
 {
 	for (size_t i = 0; i < reference->spec->rows.count; i++) {
 		enum leat_bad bad = leat_json_decoder_run(reference->json, leat_text(reference->spec->rows.items[i]), reference->scratch, 0, reference->decoding);
 		if (bad)
-			return leat_fail(fault, LEAT_ECONFIG, "table '%s': row %zu: %s", reference->spec->name, i + 1, leat_bad_text(bad));
+			return bad_row(reference, i, fault);
 		if (put_row(reference) < 0)
 			return leat_fail(fault, LEAT_ENOMEM, "out of memory");
 	}
@@ -457,6 +464,13 @@ static void skip_record(struct leat_reference *reference, const struct leat_reco
 			fault->text[0] ? ": " : "", fault->text);
 }
 
+static void skip_bad(struct leat_reference *reference, const struct leat_record *record, enum leat_bad bad, struct leat_fault *fault)
+{
+	if (reference->json)
+		leat_json_decoder_explain(reference->json, record->value, fault->text, sizeof fault->text);
+	skip_record(reference, record, leat_bad_text(bad), fault);
+}
+
 /* What cannot be read is skipped, so that the row stays as it was; what cannot be read just now is not. */
 static int apply(struct leat_reference *reference, const struct leat_record *record, struct leat_fault *fault)
 {
@@ -475,7 +489,7 @@ static int apply(struct leat_reference *reference, const struct leat_record *rec
 	if (bad < 0)
 		return leat_fail(fault, bad, "table '%s' waits for the schema of the record at offset %lld of %s: %s", reference->spec->name, (long long)record->offset, reference->spec->topic, mine.text);
 	if (bad > 0)
-		skip_record(reference, record, leat_bad_text((enum leat_bad)bad), &mine);
+		skip_bad(reference, record, (enum leat_bad)bad, &mine);
 	return 0;
 }
 

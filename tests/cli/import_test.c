@@ -80,7 +80,7 @@ static void rows_are_mapped_or_refused_by_reason(void **state)
 		"reason=unknown_symbol line=8 [u5;a5;DANCE;2024-01-01;1]\n"
 		"reason=missing_ts line=9 [u6;a6;VIEW;yesterday;1]\n"
 		"reason=no_target line=10 [u7;a7;SKIP;2024-01-01;1]\n"
-		"reason=csv_syntax line=11 [u8;a8]\n");
+		"reason=csv_syntax line=11 detail=the line ends after cell 2 of 5 [u8;a8]\n");
 	close_topics(fixture);
 	assert_int_equal(run_verb(fixture, &leat_verb_tail, "clicks"), 0);
 	const char *second = strstr(fixture->out, "\n") + 1;
@@ -106,6 +106,7 @@ static void json_lines_are_mapped_too(void **state)
 		"fields: { user_id: user, item_id: \"text(n)\", type: \"'VIEW'\", ts: ts }\nto: [ { topic: clicks, schema: click } ]\n",
 		"{\"user\":\"u1\",\"n\":7,\"ts\":5,\"other\":[1]}\n{\"user\":\"u1\",\"n\":\"x\",\"ts\":5}\nnothing\n{\"user\":\"u2\"}\n", "--json"), 0);
 	assert_string_equal(fixture->out, "{\"rows\":4,\"written\":{\"clicks\":1},\"refused\":3,\"reasons\":{\"json_type\":1,\"json_syntax\":1,\"missing_item_id\":1}}\n");
+	letters_are(fixture, "reason=json_type line=2 detail='n' must be long or null [{\"user\":\"u1\",\"n\":\"x\",\"ts\":5}]\nreason=json_syntax line=3 detail=near byte 2 of 7 [nothing]\nreason=missing_item_id line=4 [{\"user\":\"u2\"}]\n");
 }
 
 static void a_mistake_in_the_mapping_is_told_with_its_line(void **state)
@@ -132,6 +133,59 @@ static void a_mistake_in_the_mapping_is_told_with_its_line(void **state)
 		if (!strstr(fixture->out, i == 0 ? "to: must be a list of { topic, schema, when }" : cases[i].text))
 			fail_msg("%s gave %s", cases[i].map, fixture->out);
 	}
+}
+
+static void a_constant_that_no_row_could_keep_is_a_mistake_of_the_mapping(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct { const char *fields, *text; } cases[] = {
+		{ "item_id: a, type: \"'DANCE'\"", ".yaml:3: fields: 'type' is always 'DANCE', but must be one of VIEW, CART, FAVORITE, SEARCH, PURCHASE (schema 'click')\n" },
+		{ "item_id: a, type: \"upper('view') + 'S'\"", ".yaml:3: fields: 'type' is always 'VIEWS', but must be one of VIEW, " },
+		{ "item_id: \"'x' == 'x' ? null : 'x'\", type: \"'VIEW'\"", ".yaml:3: fields: 'item_id' is always null, but must have a value (schema 'click')\n" },
+	};
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		char map[400];
+		snprintf(map, sizeof map, "columns: [a]\nfields:\n  { user_id: a, ts: \"1\", %s }\nto: [ { topic: t, schema: click } ]\n", cases[i].fields);
+		assert_int_equal(import_as(fixture, map, "x\n", ""), LEAT_EXIT_USAGE);
+		if (!strstr(fixture->out, cases[i].text))
+			fail_msg("%s gave %s", cases[i].fields, fixture->out);
+	}
+}
+
+static void has_id_77(void *self, int32_t partition, const struct leat_record *record)
+{
+	(void)self, (void)partition;
+	assert_memory_equal(record->value.data, "\0\0\0\0M", LEAT_WIRE_HEADER);
+}
+
+static void a_schema_may_be_a_path_from_the_mapping_on(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char schema[] = "{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"},{\"name\":\"s\",\"type\":[\"null\",\"string\"],\"default\":null},"
+				     "{\"name\":\"user_id\",\"type\":\"string\"}]}";
+	char own[96], map[400];
+	snprintf(own, sizeof own, "%s", write_file(fixture, "avsc", schema));
+	for (int i = 0; i < 3; i++) {
+		snprintf(map, sizeof map, "columns: [a]\nfields: { user_id: a, n: \"%s\", s: \"true ? null : 'x'\" }\nto: [ { topic: t, schema: %s, schema_id: 77 } ]\n",
+			 i < 2 ? "7" : "3000000000", i == 0 ? own : strrchr(own, '/') + 1);
+		int status = import_as(fixture, map, "x\n", "");
+		if (status != (i < 2 ? LEAT_EXIT_OK : LEAT_EXIT_USAGE))
+			fail_msg("%s gave %s", map, fixture->out);
+		assert_non_null(strstr(fixture->out, i < 2 ? "1 row, 1 to t, 0 refused\n" : ".yaml:2: fields: 'n' is a constant that the type of that field cannot hold (schema '"));
+	}
+	assert_int_equal(read_topic(fixture, "t", has_id_77, NULL), 2);
+	remove(own);
+}
+
+static void an_import_that_refuses_every_row_has_failed(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char map[] = "columns: [a]\nfields: { user_id: a, item_id: a, ts: \"1\", type: a }\nto: [ { topic: t, schema: click } ]\n";
+	assert_int_equal(import_as(fixture, map, "x\ny\n", ""), LEAT_EXIT_FAILED);
+	assert_non_null(strstr(fixture->out, "2 rows, 0 to t, 2 refused\n           2 unknown_symbol\n"));
+	assert_non_null(strstr(fixture->out, "leat: no row was taken: all of them are in the topic 'import.dead-letters', each with its reason\n"));
+	assert_int_equal(import_as(fixture, map, "x\nVIEW\n", ""), LEAT_EXIT_OK);
+	assert_int_equal(import_as(fixture, map, "", ""), LEAT_EXIT_OK);
 }
 
 /* ---- files ---- */
@@ -453,6 +507,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(rows_are_mapped_or_refused_by_reason), TEST(limit_ends_early_and_rate_changes_nothing), TEST(json_lines_are_mapped_too), TEST(a_mistake_in_the_mapping_is_told_with_its_line),
+		TEST(a_constant_that_no_row_could_keep_is_a_mistake_of_the_mapping), TEST(a_schema_may_be_a_path_from_the_mapping_on), TEST(an_import_that_refuses_every_row_has_failed),
 		TEST(packed_files_read_as_plain_ones), TEST(a_gzip_file_that_is_cut_short_is_an_error), TEST(a_record_over_the_limit_costs_only_itself), TEST(containers_plain_and_deflated_are_imported),
 		TEST(damaged_containers_are_refused), TEST(memory_that_runs_out_is_an_error), TEST(all_of_online_retail_lands_where_the_rules_say), TEST(all_of_taobao_lands_where_the_rules_say),
 	};

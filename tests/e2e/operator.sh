@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# operator.sh: `make operator` writes an operator and its test that build without a warning and pass as they are; what is no good name or is there already is refused.
+# operator.sh: `make operator` writes the operator of the README and its test, which build without a warning and pass as they are; what is no good name or is there already is refused.
 # timeout: 300
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -20,6 +20,14 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents 
 mkdir "$work/leat/build"
 cp -a "${BUILD:-build}"/{flags,gen,obj,*.a} "$work/leat/build/"
 cd "$work/leat" || exit 1
+
+# The README's n-th block of C, and the same of what was written: the whole operator, and of its test the scenario.
+block() { awk -v wanted="$1" '/^```c$/ { inside = ++n == wanted; next } /^```/ { inside = 0 } inside' README.md; }
+make --no-print-directory operator NAME=ordinal >/dev/null && block 1 | diff - operators/ordinal.c
+say $? the_readmes_operator_is_what_is_written
+sed -n '/^\tleat_scenario/,/^\t});/s/^\t//p' tests/operators/ordinal_test.c | diff <(block 2) - && [ -n "$(block 2)" ]
+say $? the_readmes_test_is_what_is_written
+rm operators/ordinal.c tests/operators/ordinal_test.c
 
 make --no-print-directory operator NAME=sample_probe
 say $? a_new_operator_is_written

@@ -210,9 +210,36 @@ static void every_allocation_may_fail(void **state)
 	text_close(&scene);
 }
 
+static void what_is_wrong_is_said_by_field_or_cell(void **state)
+{
+	static const struct { const char *line, *said; enum leat_bad bad; } cases[] = {
+		{ "x,w", "'v' must be int or null", LEAT_BAD_CSV_TYPE },
+		{ "1", "the line ends after cell 1 of 2", LEAT_BAD_CSV_SYNTAX },
+		{ "x,w,3", "the line goes on after cell 2 of 2", LEAT_BAD_CSV_SYNTAX },
+		{ "1,\"w", "the quotes are out of place in cell 2 of 2", LEAT_BAD_CSV_SYNTAX },
+		{ "1,w", "", LEAT_BAD_NONE },
+	};
+	struct leat_csv_decoder *decoder;
+	struct text_scene scene;
+	char text[100];
+	(void)state;
+	text_open(&scene, FIELD("[\"null\",\"int\"]"));
+	assert_int_equal(leat_csv_decoder_open(&decoder, scene.schema, "v,w", ',', scene.slots, NULL), 0);
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		assert_int_equal(leat_csv_decoder_explain(decoder, leat_text(cases[i].line), text, sizeof text), cases[i].bad);
+		assert_string_equal(text, cases[i].said);
+	}
+	leat_alloc_fail_at(1);
+	assert_int_equal(leat_csv_decoder_explain(decoder, leat_text("x,w"), text, sizeof text), LEAT_BAD_NO_MEMORY);
+	leat_alloc_fail_at(0);
+	leat_csv_decoder_free(decoder);
+	text_close(&scene);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_wrong_is_said_by_field_or_cell),
 		cmocka_unit_test(every_type_that_a_cell_can_hold_is_read),
 		cmocka_unit_test(an_empty_cell_is_an_absent_value),
 		cmocka_unit_test(quotes_are_as_in_rfc_4180),

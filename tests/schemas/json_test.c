@@ -287,9 +287,53 @@ static void every_allocation_may_fail(void **state)
 	text_close(&scene);
 }
 
+static void what_is_wrong_is_said_by_field(void **state)
+{
+	static const struct { const char *body, *said; enum leat_bad bad; } cases[] = {
+		{ "{\"a\":1,\"p\":\"x\"}", "'p' must be double or null", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":\"x\",\"p\":\"x\"}", "'a' must be int", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":3000000000}", "'a' must be int", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":null}", "'a' must be int", LEAT_BAD_JSON_TYPE },
+		{ "{\"p\":1}", "'a' is missing", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":1,\"e\":\"C\"}", "'e' must be enum of A, B", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":1,\"l\":[1]}", "'l' must be an array of strings", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":1,\"r\":{\"i\":true}}", "'r.i' must be string", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":1,\"r\":4}", "'r' must be an object", LEAT_BAD_JSON_TYPE },
+		{ "[1]", "the body must be an object", LEAT_BAD_JSON_TYPE },
+		{ "{\"a\":1,}", "near byte 8 of 8", LEAT_BAD_JSON_SYNTAX },
+		{ "\xff", "", LEAT_BAD_JSON_SYNTAX },
+		{ "{\"a\":1}", "", LEAT_BAD_NONE },
+	};
+	static const char schema[] = "{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"p\",\"type\":[\"null\",\"double\"]},"
+				     "{\"name\":\"e\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]},\"default\":\"A\"},"
+				     "{\"name\":\"l\",\"type\":{\"type\":\"array\",\"items\":\"string\"},\"default\":[]},"
+				     "{\"name\":\"r\",\"type\":{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"i\",\"type\":\"string\",\"default\":\"\"}]}}]}";
+	struct leat_json_decoder *decoder;
+	struct text_scene scene;
+	char text[100];
+	(void)state;
+	text_open(&scene, schema);
+	assert_int_equal(leat_json_decoder_open(&decoder, scene.schema, scene.slots, NULL), 0);
+	for (size_t i = 0; i < LEAT_COUNT_OF(cases); i++) {
+		assert_int_equal(leat_json_decoder_explain(decoder, leat_text(cases[i].body), text, sizeof text), cases[i].bad);
+		assert_string_equal(text, cases[i].said);
+	}
+	for (int nth = 1; nth < 3; nth++) {
+		leat_alloc_fail_at((uint64_t)nth);
+		assert_int_equal(leat_json_decoder_explain(decoder, leat_text("{}"), text, sizeof text), LEAT_BAD_NO_MEMORY);
+		leat_alloc_fail_at(0);
+		assert_string_equal(text, "");
+	}
+	assert_int_equal(leat_json_decoder_explain(decoder, leat_text("{}"), text, 9), LEAT_BAD_JSON_TYPE);
+	assert_string_equal(text, "'a' is m");
+	leat_json_decoder_free(decoder);
+	text_close(&scene);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_wrong_is_said_by_field),
 		cmocka_unit_test(what_is_absent_becomes_its_default_or_null),
 		cmocka_unit_test(every_type_is_read),
 		cmocka_unit_test(a_zero_byte_belongs_to_the_string),

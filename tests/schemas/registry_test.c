@@ -397,6 +397,18 @@ static void changed_credentials_are_taken_from_the_file(void **state)
 	remove_secret(&secret);
 }
 
+static void roots_secret_may_be_read_by_a_group(void **state)
+{
+	static const struct { unsigned mode, owner, reader; bool fit; } files[] = {
+		{ 0600, 1000, 1000, true }, { 0400, 0, 0, true }, { 0640, 1000, 1000, false }, { 0440, 1000, 1001, false }, { 0440, 0, 0, false },
+		{ 0440, 0, 1000, true }, { 0640, 0, 1000, true }, { 0660, 0, 1000, false }, { 0444, 0, 1000, false }, { 0404, 0, 1000, false },
+	};
+	(void)state;
+	for (size_t i = 0; i < LEAT_COUNT_OF(files); i++)
+		if (leat_file_secret(S_IFREG | files[i].mode, files[i].owner, files[i].reader) != files[i].fit)
+			fail_msg("mode %03o of %u read by %u", files[i].mode, files[i].owner, files[i].reader);
+}
+
 static void a_secret_that_others_may_open_is_refused(void **state)
 {
 	static const struct { const char *text; mode_t mode; const char *says; } files[] = {
@@ -592,6 +604,7 @@ int main(void)
 		SERVED(ids_without_end_do_not_grow_the_memory_of_missing_ones),
 		SERVED(credentials_of_the_url_are_sent_and_never_shown),
 		SERVED(changed_credentials_are_taken_from_the_file),
+		cmocka_unit_test(roots_secret_may_be_read_by_a_group),
 		SERVED(a_secret_that_others_may_open_is_refused),
 		SERVED(bad_configurations_are_refused),
 		cmocka_unit_test(the_folder_gives_ids_and_schemas),

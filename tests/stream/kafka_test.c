@@ -1,4 +1,5 @@
 /* The Kafka transport without its group: settings, topics, plain reading and writing. Those that need a broker are skipped without BROKER. */
+#include "stream/kafka_internal.h"
 #include "tests/stream/kafka_help.h"
 
 #include "state/store.h"
@@ -58,6 +59,37 @@ static void settings_of_the_list_are_taken(void **state)
 		struct leat_fault fault = { 0 };
 		assert_int_equal(open_with("a", "b", "localhost:1", cases[i][0], cases[i][1], &fault), 0);
 	}
+}
+
+/* What @line of librdkafka's becomes on standard error. */
+static void log_is(const char *facility, const char *line, const char *said)
+{
+	char text[300];
+	FILE *file = tmpfile();
+	assert_non_null(file);
+	fflush(stderr);
+	int saved = dup(2);
+	enum leat_level before = leat_log_level;
+	leat_log_level = LEAT_WARNING;
+	dup2(fileno(file), 2);
+	kafka_log_line(NULL, 4, facility, line);
+	fflush(stderr);
+	dup2(saved, 2);
+	close(saved);
+	leat_log_level = before;
+	rewind(file);
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
+	fclose(file);
+	assert_string_equal(text, said);
+}
+
+static void a_coordinator_that_loads_is_no_news(void **state)
+{
+	(void)state;
+	log_is("GETPID", "[thrd:main]: Failed to acquire transactional PID from broker TxnCoordinator/1: Broker: Coordinator load in progress: retrying", "");
+	log_is("GETPID", "[thrd:main]: Failed to acquire transactional PID from broker TxnCoordinator/1: Broker: Not authorized", "leat: warning: kafka client: GETPID: [thrd:main]: Failed to acquire "
+	       "transactional PID from broker TxnCoordinator/1: Broker: Not authorized\n");
+	log_is("TXNERR", "x: retrying", "leat: warning: kafka client: TXNERR: x: retrying\n");
 }
 
 static void names_that_would_break_ids_or_paths_are_refused(void **state)
@@ -540,6 +572,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(settings_that_are_dangerous_or_ours_are_refused_with_the_reason),
 		cmocka_unit_test(settings_of_the_list_are_taken),
+		cmocka_unit_test(a_coordinator_that_loads_is_no_news),
 		cmocka_unit_test(names_that_would_break_ids_or_paths_are_refused),
 		cmocka_unit_test(a_damaged_database_is_set_aside_and_a_new_one_begun),
 		cmocka_unit_test(opening_survives_each_failing_allocation),
