@@ -26,11 +26,11 @@ struct kafka_beside {
 struct kept { int64_t timestamp_ms; int32_t partition; uint32_t topic_length, key_length, value_length, header_count; };
 struct kept_header { uint32_t name_length, value_length; };
 
-enum { NONE = UINT32_MAX };   /* length of a null */
+#define NONE UINT32_MAX   /* length of a null */
 
 static uint32_t length_of(struct leat_bytes bytes)
 {
-	return bytes.data ? bytes.length : (uint32_t)NONE;
+	return bytes.data ? bytes.length : NONE;
 }
 
 static int append(struct leat_buffer *buffer, struct leat_bytes bytes)
@@ -63,7 +63,7 @@ static int keep(struct leat_buffer *buffer, const char *topic, int32_t partition
 static const uint8_t *take(const uint8_t **at, uint32_t length)
 {
 	const uint8_t *here = *at;
-	if (length == (uint32_t)NONE)
+	if (length == NONE)
 		return NULL;
 	*at += length;
 	return here;

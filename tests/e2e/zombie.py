@@ -6,7 +6,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from exact import *
 
 SESSION, TRANSACTION = 8, 22   # seconds: over 6, and over 10 with the broker's scan every 10
-INSIDE = ("commit.begin", "commit.prepared", "kafka.commit.before_flush", "kafka.commit.before_offsets", "kafka.commit.before_end", "kafka.commit.after_end")
+INSIDE = ("commit.beside", "commit.beside.sealed", "kafka.commit.before_flush", "kafka.commit.before_offsets", "kafka.commit.before_end", "kafka.commit.after_end")
 
 
 def status_stopped(pid):
@@ -30,7 +30,7 @@ def run(index, point, asleep):
     rnd = random.Random(index)
     a, b = (Leat(state, env, instance=i, args=args) for i in "ab")
     a.quiet = False
-    a.start({"LEAT_CRASH_STOP": "%s:%d" % (point, rnd.randrange(20, 60))} if point else None)
+    a.start({"LEAT_CRASH_STOP": "%s:%d" % (point, rnd.randrange(5, 15))} if point else None)
     wait_for_topic(name + "-in", 4)
     feeder = Feeder(name + "-in", list(events(14000, 500, index, bad_every=100)), 10 + asleep)
     feeder.start()
