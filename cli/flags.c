@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LIST_MAX = 64 };
+enum { LIST_MAX = 64, STOP_SECONDS = 30 };
 
 static volatile sig_atomic_t interrupted;
 
@@ -15,13 +15,25 @@ static void on_signal(int number)
 	if (interrupted)
 		_exit(128 + number);
 	interrupted = 1;
+	alarm(STOP_SECONDS);
+}
+
+/* A broker that has stopped answering may hold a call for longer than its time-out. What is not committed is done again, as after any crash. */
+static void on_alarm(int number)
+{
+	static const char text[] = "leat: did not end within 30 s of being asked to, because the broker or the disk does not answer; ending at once\n";
+	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+	(void)written;
+	(void)number;
+	_exit(LEAT_EXIT_FAILED);
 }
 
 void leat_catch_signals(void)
 {
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = on_signal }, late = { .sa_handler = on_alarm };
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGALRM, &late, NULL);
 }
 
 bool leat_interrupted(void *unused)

@@ -33,7 +33,7 @@ int leat_tool_transport_of(const struct leat_verb *verb, const struct leat_tool_
 	*out = NULL;
 	*storage = NULL;
 	if (!brokers == !embedded)
-		return leat_usage(verb, "either --brokers HOST:PORT or --embedded FOLDER is needed");
+		return leat_usage(verb, "either --brokers HOST:PORT, --embedded FOLDER, or a file with brokers in its kafka: section is needed");
 	int rc = leat_storage_open(storage, TOOL_MEMORY, &fault);
 	config.storage = *storage;
 	if (rc >= 0)

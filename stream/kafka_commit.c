@@ -187,7 +187,7 @@ int kafka_session_commit(struct leat_session *session, const struct leat_positio
 
 /* ---- starting again ---- */
 
-int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
+int kafka_session_renew(struct leat_session *session, struct leat_fault *fault)
 {
 	struct kafka_producer *fresh = NULL;
 	bool transactional = session->config.transactional;
@@ -209,10 +209,16 @@ int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
 		session->row_sent[task] = session->row_committed[task];
 	fresh->row_ends = session->row_sent;
 	fresh->tasks = session->config.tasks;
-	if (session->early)
-		session->early->failed = RD_KAFKA_RESP_ERR_NO_ERROR;   /* what it did not deliver comes again with the redo */
 	session->open = session->broken = session->renew = false;
 	session->broken_rc = 0;
+	return 0;
+}
+
+int kafka_session_reset(struct leat_session *session, struct leat_fault *fault)
+{
+	LEAT_TRY(kafka_session_renew(session, fault));
+	if (session->early)
+		session->early->failed = RD_KAFKA_RESP_ERR_NO_ERROR;   /* what it did not deliver comes again with the redo */
 	return 0;
 }
 

@@ -273,6 +273,7 @@ int kafka_session_send_many(struct leat_session *session, const char *topic, int
 int kafka_session_row(struct leat_session *session, int32_t task, const char *changelog, struct leat_bytes key, struct leat_bytes value, struct leat_fault *fault);
 int kafka_session_commit(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, struct leat_fault *fault);
 int kafka_session_reset(struct leat_session *session, struct leat_fault *fault);
+int kafka_session_renew(struct leat_session *session, struct leat_fault *fault);   /* a new producer, and no more than that */
 
 /* What a commit consists of: all is ready and a transaction open, *list is the caller's; the broker's part, any thread; what follows from its result. */
 int kafka_commit_ready(struct leat_session *session, const struct leat_position *positions, size_t count, const char *metadata, rd_kafka_topic_partition_list_t **list, struct leat_fault *fault);

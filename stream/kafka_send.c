@@ -25,9 +25,7 @@ int kafka_session_watchdog(struct leat_session *session, struct leat_fault *faul
 static int renew(struct leat_session *session, struct leat_fault *fault)
 {
 	leat_log(LEAT_INFO, "kafka: renewing the producer %s after a slow or interrupted commit", session->transactional_id);
-	LEAT_TRY(kafka_session_reset(session, fault));
-	session->renew = false;
-	return 0;
+	return kafka_session_renew(session, fault);   /* early records that failed meanwhile stay failed: nothing is done again */
 }
 
 int kafka_session_begin(struct leat_session *session, struct leat_fault *fault)

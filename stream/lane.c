@@ -510,6 +510,9 @@ int64_t leat_lane_lag(const struct leat_lane *lane)
 {
 	int64_t sum = 0;
 	for (size_t i = 0; lane->state == LEAT_LANE_RUNNING && i < lane->pipeline->source_count; i++) {
+		const struct leat_source *source = &lane->pipeline->sources[i];
+		if (source->rekey >= 0 || source->deltas)
+			continue;   /* records of our own are no events */
 		int64_t lag = lane->intakes[i].feed ? lane->ops->feed_lag(lane->intakes[i].feed) : -1;
 		if (lag > 0)
 			sum += lag;

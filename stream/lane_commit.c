@@ -144,7 +144,7 @@ static int catch_up(struct leat_lane *lane, struct leat_fault *fault)
 	LEAT_TRY(leat_lane_write_behind(lane, fault));
 	LEAT_TRY(leat_store_flush(lane->store, fault));
 	lane->flushed_offset = end;
-	return leat_store_health(lane->store, fault);
+	return 0;
 }
 
 static size_t dirty_rows(const struct leat_lane *lane)
@@ -186,6 +186,8 @@ int leat_lane_committed(struct leat_lane *lane, bool beside, struct leat_fault *
 		rc = add_mark(lane, lane->ops->session_changelog_end(lane->session, lane->task));
 		if (rc >= 0 && !beside)
 			rc = catch_up(lane, fault);
+		if (rc >= 0)
+			rc = leat_store_health(lane->store, fault);   /* of flushes and compactions since */
 	}
 	leat_crashpoint("commit.after_store");
 	if (rc < 0) {

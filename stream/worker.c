@@ -4,9 +4,10 @@
 #include "stream/shared.h"
 #include "stream/worker_commit.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
-enum { TRANSACTION_MS = 10000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000,
+enum { FENCED_MAX = 5, FENCED_WITHIN_US = 600000000, FENCED_WAIT_US = 1000000, TRANSACTION_MS = 10000, RETRY_FIRST_MS = 100, RETRY_MOST_MS = 10000, IDLE_WAIT_US = 100000, OPENING_WAIT_US = 1000, BUDGET_US = 5000,
        DAMAGES_MAX = 3, DAMAGES_US = 600000000 };   /* a disk that damages more than so many databases of a task within that time needs somebody to look at it */
 
 /* ---- assignment ---- */
@@ -27,6 +28,8 @@ static int open_lane(struct leat_worker *worker, int32_t task, struct leat_fault
 {
 	struct leat_standing *standing = &worker->standings[task];
 	struct leat_fault own = { 0 };
+	if (standing->stopped)
+		return 0;
 	int rc = leat_lane_open(&worker->lanes[task], worker->engine, worker->session, task, &own);
 	if (rc == LEAT_ECORRUPT && !worker->engine->transport->ops->keeps_rows) {
 		LEAT_TRY(set_store_aside(worker, task, own.text, fault));
@@ -210,7 +213,8 @@ static int recover(struct leat_worker *worker, struct leat_fault *fault)
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
 		if (worker->standings[task].reopen) {
 			LEAT_TRY(open_lane(worker, task, fault));
-			worker->lanes[task]->halt = worker->standings[task].halt;
+			if (worker->lanes[task])
+				worker->lanes[task]->halt = worker->standings[task].halt;
 		}
 	leat_crashpoint("recover.end");
 	return 0;
@@ -362,6 +366,7 @@ static void count_lanes(struct leat_worker *worker)
 	int64_t newest = 0, wall = leat_clock_wall_ms(worker->engine->clock);
 	for (int32_t task = 0; task < worker->engine->tasks; task++) {
 		const struct leat_lane *lane = worker->lanes[task];
+		live->failed += !lane && worker->standings[task].stopped;
 		if (!lane)
 			continue;
 		live->running += lane->state == LEAT_LANE_RUNNING;
@@ -420,14 +425,13 @@ static bool all_at_end(const struct leat_worker *worker)
 	return any;
 }
 
-int leat_worker_run(struct leat_worker *worker)
+static int run_until_ended(struct leat_worker *worker, struct leat_fault *fault)
 {
-	struct leat_fault fault = { 0 };
 	int64_t shown = 0;
-	int rc = leat_worker_open(worker, &fault);
+	int rc = leat_worker_open(worker, fault);
 	while (rc >= 0 && !atomic_load(&worker->stop)) {
 		bool idle;
-		long events = leat_worker_step(worker, wait_for(worker, IDLE_WAIT_US), &idle, &fault);
+		long events = leat_worker_step(worker, wait_for(worker, IDLE_WAIT_US), &idle, fault);
 		rc = events < 0 ? (int)events : 0;
 		int64_t now = leat_clock_mono_us(NULL);
 		if (now - shown > 100000 || idle) {
@@ -436,13 +440,53 @@ int leat_worker_run(struct leat_worker *worker)
 			atomic_store(&worker->at_end, all_at_end(worker));
 		}
 	}
+	return rc;
+}
+
+static void end_session(struct leat_worker *worker, int rc, const struct leat_fault *fault)
+{
 	if (rc < 0) {
 		worker->result = rc;
-		worker->fault = fault;
+		worker->fault = *fault;
 	}
 	if (worker->lanes && worker->session)
 		show(worker);
 	leat_worker_close(worker, true);
+}
+
+/*
+ * Fenced as a member: another instance has our name, or the group has mistaken us for one: a static member whose answer from a broker that stood still came too late
+ * asks again under an id that is no longer its own. Joining anew ends the second; of two that really have one name the tries of one are used up.
+ */
+static bool joins_again(struct leat_worker *worker)
+{
+	int64_t now = leat_clock_mono_us(NULL);
+	if (worker->result != LEAT_EFENCED || atomic_load(&worker->stop))
+		return false;
+	if (now - worker->fenced_us > FENCED_WITHIN_US) {
+		worker->fenced_us = now;
+		worker->fenced = 0;
+	}
+	if (++worker->fenced > FENCED_MAX)
+		return false;
+	leat_log(LEAT_WARNING, "worker %d: %s; joining again (%d of %d within %d minutes)", worker->number, worker->fault.text, worker->fenced, FENCED_MAX, FENCED_WITHIN_US / 60000000);
+	for (int64_t until = now + FENCED_WAIT_US; leat_clock_mono_us(NULL) < until && !atomic_load(&worker->stop);)
+		poll(NULL, 0, 50);
+	worker->result = 0;
+	worker->fault = (struct leat_fault){ 0 };
+	worker->closed = worker->committed;
+	worker->lost = worker->damaged = worker->beside = worker->committed_once = worker->slow_commit = worker->busy = false;
+	worker->retry_us = worker->retry_wait_ms = 0;
+	return true;
+}
+
+int leat_worker_run(struct leat_worker *worker)
+{
+	do {
+		struct leat_fault fault = { 0 };
+		int rc = run_until_ended(worker, &fault);
+		end_session(worker, rc, &fault);
+	} while (joins_again(worker));
 	atomic_store(&worker->ended, true);
 	return worker->result;
 }

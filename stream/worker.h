@@ -30,6 +30,7 @@ struct leat_standing {
 	bool reopen;                                /* a recovery closed it and has not opened it again */
 	struct leat_halt halt;
 	struct leat_suspects suspects;
+	bool stopped;                               /* its state could not be written: it stays failed until a restart */
 	int damages;                                /* how often its store was found damaged since @damaged_us */
 	int64_t damaged_us;
 };
@@ -57,6 +58,8 @@ struct leat_worker {
 	bool beside;                                /* a commit is under way beside the work */
 	bool lost;                                  /* what the transaction holds must not be committed */
 	bool damaged;                               /* a store was, when it was written behind a commit */
+	int64_t fenced_us;                          /* since when @fenced is counted: how often the group did not know us any more */
+	int fenced;
 	int result;                                 /* why it ended: 0 asked to stop, else a code */
 	struct leat_fault fault;
 	pthread_rwlock_t *tables;                   /* held for reading while a batch runs: reference tables change in between */

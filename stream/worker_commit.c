@@ -140,20 +140,25 @@ const char *leat_worker_damage(const struct leat_lane *lane)
 	return lane && lane->store && !lane->ops->keeps_rows ? leat_store_damage(lane->store) : NULL;
 }
 
-static void lane_committed(struct leat_worker *worker, struct leat_lane *lane, bool beside)
+static bool lane_committed(struct leat_worker *worker, struct leat_lane *lane, bool beside)
 {
 	struct leat_fault fault = { 0 };
 	note_latency(worker, lane);
 	if (leat_lane_committed(lane, beside, &fault) >= 0)
-		return;
-	if (leat_worker_damage(lane))
+		return true;
+	if (leat_worker_damage(lane)) {
 		worker->damaged = true;
-	else
-		leat_log(LEAT_ERROR, "task %d stops: its state cannot be written: %s. What is committed is safe in Kafka; a restart repairs the state", (int)lane->task, fault.text);
+		return false;
+	}
+	leat_log(LEAT_ERROR, "task %d stops: its state cannot be written: %s. What is committed is safe in Kafka; a restart repairs the state", (int)lane->task, fault.text);
+	worker->standings[lane->task].stopped = true;
+	return false;
 }
 
-static void committed(struct leat_worker *worker, bool beside)
+/* False: a task has no state to go on with. */
+static bool committed(struct leat_worker *worker, bool beside)
 {
+	bool good = true;
 	leat_crashpoint("commit.done");
 	worker->live.commits++;
 	worker->committed_once = true;
@@ -162,7 +167,8 @@ static void committed(struct leat_worker *worker, bool beside)
 	worker->committed = worker->sealed;
 	for (int32_t task = 0; task < worker->engine->tasks; task++)
 		if (leat_worker_takes_part(worker->lanes[task]))
-			lane_committed(worker, worker->lanes[task], beside);
+			good &= lane_committed(worker, worker->lanes[task], beside);
+	return good;
 }
 
 /* ---- in order ---- */
@@ -190,7 +196,7 @@ int leat_worker_commit(struct leat_worker *worker, struct leat_fault *fault)
 	worker->commit_start_us = leat_clock_mono_us(NULL);
 	LEAT_TRY(ops->session_commit(worker->session, positions, (size_t)count, COMMIT_METADATA, fault));
 	seal(worker);
-	committed(worker, false);
+	(void)committed(worker, false);   /* the tasks that are left go on: nothing is open yet */
 	worker->last_commit_us = leat_clock_mono_us(worker->engine->clock);
 	return 0;
 }
@@ -237,6 +243,7 @@ int leat_worker_settle(struct leat_worker *worker, bool wait, struct leat_fault 
 		return 0;
 	worker->beside = false;
 	LEAT_TRY(ops->session_commit_end(worker->session, fault));
-	committed(worker, true);
-	return 0;
+	if (committed(worker, true))
+		return 0;
+	return leat_fail(fault, LEAT_EABORT, "a task stops that has written to the open transaction already");
 }

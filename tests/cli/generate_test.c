@@ -236,7 +236,7 @@ static void wrong_usage_is_told(void **state)
 	for (size_t i = 0; i < LEAT_COUNT_OF(lines); i++)
 		assert_int_equal(run_verb(fixture, &leat_verb_generate, lines[i]), LEAT_EXIT_USAGE);
 	assert_int_equal(run_line(fixture, &leat_verb_generate, true, "--events 1"), LEAT_EXIT_USAGE);
-	assert_non_null(strstr(fixture->out, "either --brokers HOST:PORT or --embedded FOLDER is needed"));
+	assert_non_null(strstr(fixture->out, "either --brokers HOST:PORT, --embedded FOLDER, or a file with brokers in its kafka: section is needed"));
 	assert_int_equal(run_verb(fixture, &leat_verb_generate, "--events 1 --schemas /nowhere"), LEAT_EXIT_USAGE);
 	assert_non_null(strstr(fixture->out, "/nowhere: there is no such folder of schemas"));
 }

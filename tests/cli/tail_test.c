@@ -112,7 +112,7 @@ static void how_kafka_is_reached_comes_from_a_file(void **state)
 {
 	struct fixture *fixture = *state;
 	static const struct { const char *file, *more, *said; } cases[] = {
-		{ "kafka: { settings: { security.protocol: SSL } }\n", "", "either --brokers HOST:PORT or --embedded FOLDER is needed" },
+		{ "kafka: { settings: { security.protocol: SSL } }\n", "", "either --brokers HOST:PORT, --embedded FOLDER, or a file with brokers in its kafka: section is needed" },
 		{ "kafka: { settings: { sasl.password: hush } }\n", "--brokers localhost:1", ":1: kafka setting sasl.password is a secret, which must not stand here" },
 		{ "kafka: { brokers: \"localhost:1\", settings: { security.protocol: none } }\n", "", "kafka setting security.protocol: " },
 		{ "registry: { url: \"ftp://r\" }\n", "--embedded", "registry: the url is not of the form" },

@@ -2,7 +2,7 @@
 
 The reference knows nothing of leat: per partition, in offset order, drop an event id seen among the user's last 16, then count.
 """
-import json, os, random, signal, subprocess, sys, threading, time
+import atexit, json, os, random, signal, subprocess, sys, threading, time
 
 BROKER = os.environ.get("BROKER", "127.0.0.1:19092")
 LEAT = os.path.join(os.environ.get("BUILD", "build"), "leat")
@@ -116,6 +116,7 @@ class Leat:
     def start(self, extra=None):
         self.process = subprocess.Popen([LEAT, "run", self.pipeline, "--brokers", BROKER, "--state", self.state, "--instance", self.instance, *(["--quiet"] if self.quiet else []), *self.args],
                                         env={**self.env, **(extra or {})}, stdout=open(self.log, "a"), stderr=subprocess.STDOUT)
+        atexit.register(self.process.kill)   # also when the test fails
         return self
 
     def kill(self, sig=signal.SIGKILL):

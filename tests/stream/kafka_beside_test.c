@@ -1,4 +1,5 @@
 /* Commits beside the work: what waits, what goes, and what becomes of it when the commit fails. Skipped without BROKER. */
+#include "stream/kafka_internal.h"
 #include "tests/stream/kafka_help.h"
 
 static void open_member(struct side *side, const char *application, const char *output, bool early)
@@ -203,6 +204,34 @@ static void early_records_do_not_wait(void **state)
 	side_close(side);
 }
 
+static void an_early_record_that_was_refused_is_not_forgotten_when_the_producer_is_renewed(void **state)
+{
+	(void)state;
+	NEEDS_BROKER();
+	static const struct leat_pair_text small[] = { { "max.message.bytes", "1000" }, { NULL, NULL } };
+	struct side room = { 0 }, *side = &room;
+	open_member(side, fresh_name("app"), fresh_name("out"), true);
+	const char *strict = fresh_name("strict");
+	const struct leat_topic_spec spec = { .name = strict, .partitions = TASKS, .config = small };
+	must(side->ops->create(side->transport, &spec, &side->fault));
+	send_text(side, "a", 0);
+	must(side->ops->session_commit(side->session, NULL, 0, "", &side->fault));
+	side->session->renew = true;   /* as after a commit in which a connection broke */
+	char text[5000];
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (char)(i * 7919 >> 3);   /* does not compress to less than the topic takes */
+	struct leat_record large = { .timestamp_ms = -1, .value = leat_bytes(text, sizeof text) };
+	must(side->ops->session_send(side->session, strict, 0, &large, LEAT_SEND_EARLY, &side->fault));
+	for (int64_t deadline = now_ms() + SOON_MS; !side->session->early->failed && now_ms() < deadline;)
+		must(side->ops->session_poll(side->session, 20000, &side->fault));
+	assert_true(side->session->early->failed);
+	struct leat_fault fault = { 0 };
+	send_text(side, "b", 0);
+	assert_int_equal(side->ops->session_commit(side->session, NULL, 0, "", &fault), LEAT_ELIMIT);
+	assert_non_null(strstr(fault.text, strict));
+	side_close(side);
+}
+
 static void a_reset_and_a_close_wait_for_it(void **state)
 {
 	(void)state;
@@ -232,6 +261,7 @@ int main(void)
 		cmocka_unit_test(more_than_may_wait_waits_for_the_commit_and_keeps_its_order),
 		cmocka_unit_test(a_commit_that_fails_takes_what_waited_with_it),
 		cmocka_unit_test(early_records_do_not_wait),
+		cmocka_unit_test(an_early_record_that_was_refused_is_not_forgotten_when_the_producer_is_renewed),
 		cmocka_unit_test(a_reset_and_a_close_wait_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
