@@ -455,7 +455,7 @@ static int find_in_folder(const struct leat_registry *registry, const char *json
 	}
 	const json_t *name = json_object_get(wanted, "name");
 	if (rc < 0)
-		leat_fail(fault, rc, "the schema %s has no id; save it in %s and add a line to ids.txt",
+		leat_fail(fault, rc, "the schema %s has no id: give it one with schema_id:, or save it in %s and add a line to ids.txt, or write format: json",
 			  json_is_string(name) ? json_string_value(name) : "?", registry->folder);
 	json_decref(wanted);
 	return rc;

@@ -569,6 +569,29 @@ static int read_raw(struct resolve *resolve, const struct leat_yaml *map)
 	return 0;
 }
 
+/* One that @raw reads from and that is not placed. */
+static const struct raw_node *waits_for(const struct resolve *resolve, const struct raw_node *raw)
+{
+	const struct leat_yaml *from = leat_yaml_get(raw->map, "from");
+	bool one = from->kind == LEAT_YAML_SCALAR;
+	for (const struct leat_yaml *at = one ? from : from->first; at; at = one ? NULL : at->next)
+		for (size_t i = 0; i < resolve->raw_count; i++) {
+			size_t length = strlen(resolve->raw[i].id);
+			if (!resolve->raw[i].placed && strncmp(resolve->raw[i].id, at->text, length) == 0 && (!at->text[length] || at->text[length] == '.'))
+				return &resolve->raw[i];
+		}
+	return raw;
+}
+
+/* Who waits for ever need not be in the cycle, but going on to what it waits for leads there. */
+static int say_cycle(struct resolve *resolve, const struct raw_node *stuck)
+{
+	for (size_t i = 0; i < resolve->raw_count; i++)
+		stuck = waits_for(resolve, stuck);
+	const struct raw_node *next = waits_for(resolve, stuck);
+	return leat_yaml_fail(resolve->pipeline->file, stuck->map, resolve->fault, "operator '%s' is part of a cycle: it reads '%s', which waits for it", stuck->id, next->id);
+}
+
 static int place_nodes(struct resolve *resolve)
 {
 	for (size_t placed = 0; placed < resolve->raw_count;) {
@@ -590,7 +613,7 @@ static int place_nodes(struct resolve *resolve)
 			placed++;
 		}
 		if (placed == before)
-			return leat_yaml_fail(resolve->pipeline->file, stuck->map, resolve->fault, "operator '%s' is part of a cycle", stuck->id);
+			return say_cycle(resolve, stuck);
 	}
 	return 0;
 }

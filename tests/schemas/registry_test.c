@@ -476,7 +476,7 @@ static void the_folder_gives_ids_and_schemas(void **state)
 	char *compact = json_dumps(parsed, JSON_COMPACT | JSON_SORT_KEYS);
 	assert_int_equal(registered(&scene, "any", compact), 2);
 	assert_int_equal(registered(&scene, "any", A), LEAT_ENOTFOUND);
-	assert_says(&scene, "the schema A has no id; save it in schemas and add a line to ids.txt");
+	assert_says(&scene, "the schema A has no id: give it one with schema_id:, or save it in schemas and add a line to ids.txt");
 	assert_int_equal(registered(&scene, "any", "nonsense"), LEAT_ENOTFOUND);
 	leat_registry_stop(scene.registry);
 	assert_int_equal(by_id(&scene, 1, NULL), 0);

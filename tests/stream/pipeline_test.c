@@ -40,6 +40,8 @@ static const struct { const char *text, *said; } wrong[] = {
 	{ HEAD "operators: [ { id: a, use: filter, from: clicks, with: { were: \"true\" } } ]\n", "unknown key 'were'; did you mean 'where'? allowed: where" },
 	{ HEAD "operators: [ { id: a, use: filter, from: clicks } ]\n", "'where' is missing" },
 	{ HEAD "operators: [ { id: a, use: filter, from: b, with: { where: \"true\" } }, { id: b, use: filter, from: a, with: { where: \"true\" } } ]\n", "is part of a cycle" },
+	{ HEAD "operators: [ { id: a, use: filter, from: b, with: { where: \"true\" } }, { id: b, use: filter, from: a, with: { where: \"true\" } },\n"
+	  "  { id: behind, use: filter, from: b, with: { where: \"true\" } } ]\n", "operator 'b' is part of a cycle: it reads 'a', which waits for it" },
 	{ HEAD "operators: [ { id: a, use: filter, from: clicks, with: { where: \"true\" } }, { id: a, use: filter, from: clicks, with: { where: \"true\" } } ]\n", "the id 'a' is used twice" },
 	{ HEAD "operators: [ { id: clicks, use: filter, from: clicks, with: { where: \"true\" } } ]\n", "'clicks' is the name of a source too" },
 	{ HEAD "operators: [ { id: a, use: filter, from: clicks, wit: {} } ]\n", "unknown key 'wit'; did you mean 'with'? allowed: id, use, from, with, as" },
