@@ -105,6 +105,8 @@ def asleep(case, first, points, feeder):
         first.kill(signal.SIGCONT)
         if not wait_until(lambda: not first.alive(), 20):
             unreached.append("%s:%d" % (name, hit))
+        elif first.process.returncode != -signal.SIGKILL:   # what a crash point dies of
+            unreached.append("%s:%d, it ended with status %d: %s" % (name, hit, first.process.returncode, open(first.log).read()[-400:]))
     return unreached, [first]
 
 
